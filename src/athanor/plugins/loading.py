@@ -1,0 +1,42 @@
+"""Finding implementations by name, and optional dependencies by module."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any
+
+from athanor.errors import ConfigError, MissingExtraError
+
+
+def names(port: str) -> list[str]:
+    """The names of all implementations of `port` (`engines`, …), sorted."""
+    return sorted({point.name for point in entry_points(group=f"athanor.{port}")})
+
+
+def load(port: str, name: str) -> Any:
+    """The implementation called `name`. Imports it, and nothing else.
+
+    Raises:
+        ConfigError: no such name; the hint lists those that exist.
+        MissingExtraError: it needs an extra that is not installed.
+    """
+    points = [point for point in entry_points(group=f"athanor.{port}") if point.name == name]
+    if not points:
+        raise ConfigError(f"There is no {port} plug-in named {name!r}.", hint=f"Known: {', '.join(names(port))}.")
+    return points[0].load()
+
+
+def require(module: str, *, extra: str) -> ModuleType:
+    """Import an optional dependency, or say which extra brings it.
+
+    Raises:
+        MissingExtraError: `module` is not installed.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and module.split(".", maxsplit=1)[0] == error.name.split(".", maxsplit=1)[0]:
+            raise MissingExtraError(f"The package behind {module!r}", extra=extra) from error
+        raise

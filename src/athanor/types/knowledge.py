@@ -1,0 +1,135 @@
+"""Documents, what they are cut into, and how an answer points back into them.
+
+All offsets are code points into the *source text*: the text a parser made of one document version, stored
+unchanged. `source_text[start:end] == quote` holds for every citation, for ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class AnswerMode(StrEnum):
+    EXTRACTIVE = "extractive"
+    GENERATIVE = "generative"
+
+
+class DocumentStatus(StrEnum):
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnowledgeBase:
+    """A named set of documents that is searched as one. Its name is also a model name."""
+
+    id: str
+    name: str
+    embedder: str
+    """Id of the only embedder whose vectors this base accepts."""
+    dimension: int
+    created_at: float
+    revision: int = 0
+    """Grows by one with every committed change of its documents; derived indexes compare it."""
+    documents: int = 0
+    chunks: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A structural piece of a parsed document: source characters `start:end`."""
+
+    kind: str
+    """heading, paragraph, list, table, code, quote."""
+    start: int
+    end: int
+    level: int = 0
+    """Heading level from 1; 0 for anything else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedDocument:
+    """What a parser returns. `blocks` are in order, disjoint, and lie inside `text`."""
+
+    text: str
+    title: str
+    mime: str
+    blocks: tuple[Block, ...]
+    pages: tuple[int, ...] = ()
+    """Start offset of each page, ascending; empty where the format has no pages."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One source in a knowledge base, at its current version."""
+
+    id: str
+    knowledge_base: str
+    source: str
+    """Stable name inside the base: a path relative to the folder, or the uploaded file's name. Unique per base."""
+    version: int
+    sha256: str
+    """Of the source bytes."""
+    text_sha256: str | None
+    """Blob of the source text (UTF-8)."""
+    title: str
+    mime: str
+    size: int
+    """Bytes of the source."""
+    pages: tuple[int, ...]
+    status: DocumentStatus
+    error: str | None
+    chunks: int
+    created_at: float
+    updated_at: float
+    file: str | None = None
+    """Id of the uploaded file, where it came from one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A passage that is indexed as one. `text == source_text[start:end]`."""
+
+    id: str
+    document: str
+    ordinal: int
+    start: int
+    end: int
+    page: int | None
+    """From 1, of the first character."""
+    heading: str
+    """Path of headings above it, joined by ` > `."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A chunk found for a query, with every score that led to its place."""
+
+    chunk: Chunk
+    document_version: int
+    source: str
+    title: str
+    score: float
+    """Calibrated and comparable within one query; higher is better."""
+    lexical: float | None = None
+    dense: float | None = None
+    reranker: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """A verbatim span of one document version."""
+
+    document: str
+    version: int
+    page: int | None
+    start: int
+    end: int
+    quote: str
+    score: float
+    source: str
+    title: str
+    chunk: str
