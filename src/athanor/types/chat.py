@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from athanor.types.knowledge import AnswerMode, Citation
+from athanor.types.records import Principal
 
 
 class Role(StrEnum):
@@ -123,6 +124,7 @@ Event = TextDelta | Cited | Finished
 class Context:
     """Who asks, through which door, under which trace. Passed along, never global."""
 
+    principal: Principal
     trace: str
-    door: str = "internal"
-    principal: str | None = None
+    door: str
+    """The interface that was used: `chat.completions`, `console`, …"""

@@ -1,0 +1,81 @@
+"""`athanor ingest`: a folder into a knowledge base, with a progress bar."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from athanor.cli.client import Client, Workspace
+from athanor.cli.output import as_json, talk
+
+POLL_SECONDS = 0.2
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--kb", "base", default="docs", show_default=True, help="The knowledge base; made if it is not there.")
+@as_json
+@click.pass_obj
+def ingest(workspace: Workspace, folder: Path, base: str, *, as_json: bool) -> None:
+    """Bring a knowledge base in step with FOLDER: new, changed and deleted files.
+
+    Stop it at any moment and run it again: it goes on where it was. Files that cannot be read are listed, one line each,
+    and the rest is ingested.
+    """
+    with workspace.client() as client:
+        job = run(client, base, folder)
+    if as_json:
+        click.echo(json.dumps(job, indent=2, ensure_ascii=False))
+    if job["state"] != "done":
+        sys.exit(1)
+
+
+def run(client: Client, base: str, folder: Path) -> dict[str, Any]:
+    """Start the job, show it until it ends, and print what went wrong file by file."""
+    job = client.post(f"/api/knowledge/{base}/sync", {"folder": str(folder.resolve())})
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=talk(), transient=True) as progress:
+        task = progress.add_task("Ingesting", total=None)
+        while job["state"] in {"queued", "running"}:
+            time.sleep(POLL_SECONDS)
+            job = client.get(f"/api/jobs/{job['id']}")
+            progress.update(
+                task,
+                description=escape(job["message"] or "Ingesting"),
+                total=job["total"] or None,
+                completed=job["done"] + job["failed"],
+            )
+    report(job)
+    return job
+
+
+def report(job: dict[str, Any]) -> None:
+    """One line per file that failed, then the sum."""
+    out = talk()
+    for item in job["items"]:
+        out.print(f"[red]✗[/] {escape(item['key'])}: {escape(item['message'])}", soft_wrap=True)
+    if job["state"] != "done":
+        out.print(f"[red]The ingestion stopped: {escape(job['message'])}[/] Run it again to go on where it was.")
+        return
+    result = job["result"]
+    parts = [
+        f"{result['documents']} documents",
+        f"{result['chunks']} passages",
+        *([f"{result['unchanged']} unchanged"] if result["unchanged"] else []),
+        *([f"{result['removed']} removed"] if result["removed"] else []),
+        *([f"{result['failed']} not readable"] if result["failed"] else []),
+    ]
+    out.print(f"[green]✓[/] {', '.join(parts)}")

@@ -1,0 +1,99 @@
+"""`athanor kb`: knowledge bases and their documents."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from athanor.cli.client import Workspace
+from athanor.cli.output import as_json, show, size, talk, when
+
+
+@click.group()
+def kb() -> None:
+    """Knowledge bases and their documents."""
+
+
+@kb.command("list")
+@as_json
+@click.pass_obj
+def list_bases(workspace: Workspace, *, as_json: bool) -> None:
+    """List knowledge bases."""
+    with workspace.client() as client:
+        bases = client.get("/api/knowledge")["data"]
+    rows = ((b["name"], b["documents"], b["chunks"], when(b["created_at"]), b["id"]) for b in bases)
+    columns = ("NAME", "DOCUMENTS", "PASSAGES", "CREATED", "ID")
+    show(bases, json_=as_json, columns=columns, rows=rows, empty="There is none yet. 'athanor ingest FOLDER' makes one.")
+
+
+@kb.command()
+@click.argument("name")
+@click.pass_obj
+def create(workspace: Workspace, name: str) -> None:
+    """Make an empty knowledge base."""
+    with workspace.client() as client:
+        click.echo(client.post("/v1/vector_stores", {"name": name})["id"])
+
+
+@kb.command()
+@click.argument("name")
+@click.confirmation_option(prompt="This deletes all its documents. Go on?")
+@click.pass_obj
+def delete(workspace: Workspace, name: str) -> None:
+    """Delete a knowledge base with all its documents."""
+    with workspace.client() as client:
+        client.delete(f"/v1/vector_stores/{name}")
+    talk().print(f"Deleted {name}.")
+
+
+@kb.command()
+@click.argument("name", default="docs")
+@as_json
+@click.pass_obj
+def documents(workspace: Workspace, name: str, *, as_json: bool) -> None:
+    """List the documents of a knowledge base."""
+    with workspace.client() as client:
+        data = client.get(f"/api/knowledge/{name}/documents")["data"]
+    rows = ((d["source"], d["version"], d["status"], d["chunks"], size(d["size"]), d["error"] or "", d["id"]) for d in data)
+    columns = ("SOURCE", "VERSION", "STATUS", "PASSAGES", "SIZE", "PROBLEM", "ID")
+    show(data, json_=as_json, columns=columns, rows=rows, empty=f"{name} holds no documents.")
+
+
+@kb.command()
+@click.argument("document")
+@click.option("--version", type=int, help="An earlier version (default: the current one).")
+@click.pass_obj
+def text(workspace: Workspace, document: str, version: int | None) -> None:
+    """Print a document's source text: what citations count their characters in."""
+    with workspace.client() as client:
+        click.echo(client.get(f"/api/documents/{document}/text", version=version)["text"], nl=False)
+
+
+@kb.command()
+@click.argument("document")
+@click.pass_obj
+def remove(workspace: Workspace, document: str) -> None:
+    """Delete one document, all its versions."""
+    with workspace.client() as client:
+        client.delete(f"/api/documents/{document}")
+    talk().print(f"Deleted {document}.")
+
+
+@kb.command()
+@click.argument("query")
+@click.option("--kb", "base", default="docs", show_default=True)
+@click.option("--limit", default=5, show_default=True, type=click.IntRange(1, 50))
+@as_json
+@click.pass_obj
+def search(workspace: Workspace, query: str, base: str, limit: int, *, as_json: bool) -> None:
+    """Find passages, with the score of each leg."""
+    with workspace.client() as client:
+        hits = client.get(f"/api/knowledge/{base}/search", query=query, limit=limit)["data"]
+    if as_json:
+        click.echo(json.dumps(hits, indent=2, ensure_ascii=False))
+        return
+    for hit in hits:
+        page = f", page {hit['page']}" if hit["page"] else ""
+        click.secho(f"{hit['score']:.3f}  {hit['source']}{page}  {hit['heading']}", bold=True)
+        click.echo(f"       {' '.join(hit['text'].split())[:300]}")

@@ -1,0 +1,79 @@
+"""The door of the command line. Each group is imported when it is called, so that `athanor ask` starts fast."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from athanor import __version__
+from athanor.cli.client import Workspace
+from athanor.config import load_settings
+from athanor.errors import AthanorError
+
+# Command → (module, one line of help): the help is here so that `--help` need not import them all.
+_COMMANDS = {
+    "up": ("athanor.cli.up", "Start the server; with --docs, ingest a folder first."),
+    "ask": ("athanor.cli.ask", "Ask a knowledge base one question."),
+    "chat": ("athanor.cli.ask", "Talk with a model or a knowledge base."),
+    "ingest": ("athanor.cli.ingest", "Bring a knowledge base in step with a folder."),
+    "kb": ("athanor.cli.kb", "Knowledge bases and their documents."),
+    "models": ("athanor.cli.models", "Chat models and embedders."),
+    "keys": ("athanor.cli.keys", "API keys."),
+    "config": ("athanor.cli.config", "Settings."),
+    "doctor": ("athanor.cli.doctor", "Say what is missing, and the command that mends it."),
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="athanor")
+@click.option("--config", type=click.Path(path_type=Path), help="The settings file (default: ./athanor.toml).")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override one setting; repeatable.")
+@click.option("--home", type=click.Path(path_type=Path), help="The folder of all state (default: ~/.athanor).")
+@click.pass_context
+def cli(context: click.Context, config: Path | None, assignments: tuple[str, ...], home: Path | None) -> None:
+    """Athanor: cited answers from your own documents, on your own machine."""
+    arguments: dict[str, object] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set takes KEY=VALUE, not {assignment!r}.")
+        arguments[key] = value
+    if home is not None:
+        arguments["home"] = str(home)
+    context.obj = Workspace(lambda more: load_settings(config, arguments={**arguments, **more}))
+
+
+def main() -> None:
+    """Run the command line; one clear line for every known error."""
+    try:
+        cli(standalone_mode=False)
+    except AthanorError as error:
+        where = f" [{error.where}]" if error.where else ""
+        click.secho(f"error: {error.message}{where}", fg="red", err=True)
+        if error.hint:
+            click.echo(f"hint: {error.hint}", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(err=True)
+        sys.exit(130)

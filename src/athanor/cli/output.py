@@ -1,0 +1,48 @@
+"""How the command line speaks: tables and JSON on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def talk() -> Console:
+    """For people: progress, hints, questions. On stderr."""
+    return Console(stderr=True, highlight=False)
+
+
+def show(data: Any, *, json_: bool, columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
+    """`data` as JSON, or `rows` as a table."""
+    if json_:
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        return
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    if table.row_count:
+        Console(highlight=False).print(table)
+    else:
+        talk().print(empty)
+
+
+def when(timestamp: float | None) -> str:
+    """A local time for people, to the minute."""
+    return "" if timestamp is None else datetime.fromtimestamp(timestamp, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GiB"

@@ -1,0 +1,61 @@
+"""The HTTP application: all doors over one `App`."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from fastapi import Depends, FastAPI
+from starlette.responses import PlainTextResponse, Response
+
+from athanor import __version__
+from athanor.gateway import App
+from athanor.server import chat, files, models, own, vector_stores
+from athanor.server.auth import principal
+from athanor.server.errors import install_error_handlers
+from athanor.server.limits import BodyLimit, SameOrigin
+from athanor.server.sse import JSON
+from athanor.types import EngineStatus
+
+
+def create_app(app: App) -> FastAPI:
+    """Build the HTTP application. It owns nothing: `app` is opened and closed by the caller."""
+    http = FastAPI(
+        title="Athanor",
+        version=__version__,
+        description="Cited answers from your own documents, behind the APIs your clients already speak.",
+        docs_url=None,  # its page loads scripts from another site
+        redoc_url=None,
+    )
+    http.state.athanor = app
+    install_error_handlers(http)
+    http.add_middleware(SameOrigin, loopback=is_loopback(app.settings.server.host))
+    http.add_middleware(BodyLimit, limit=app.settings.server.max_body_mb << 20)
+    for room in (chat, models, files, vector_stores, own):
+        http.include_router(room.router)
+
+    @http.get("/health", tags=["system"], summary="Is the server up, and are its models loaded")
+    async def health() -> Response:
+        states = app.router.states()
+        ready = all(state.status is EngineStatus.READY for state in states.values())
+        body = {
+            "status": "ready" if ready else "loading",
+            "version": __version__,
+            "models": {name: state.status for name, state in states.items()},
+        }
+        return JSON(body, headers={"x-athanor-instance": app.instance})
+
+    @http.get("/metrics", tags=["system"], summary="Prometheus metrics", dependencies=[Depends(principal)])
+    async def metrics() -> Response:
+        return PlainTextResponse(app.metrics.render(), media_type="text/plain; version=0.0.4")
+
+    return http
+
+
+def is_loopback(host: str) -> bool:
+    """Is `host` reachable from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,48 @@
+"""How an error looks to a client: OpenAI's shape, with our code and hint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from athanor.errors import AthanorError, EngineUnavailableError, InputError
+from athanor.server.sse import JSON
+
+_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+
+def error_body(error: AthanorError) -> dict[str, Any]:
+    """`{"error": {"message", "type", "code", "param", "hint"}}`."""
+    kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
+    message = f"{error.message} {error.hint}" if error.hint else error.message
+    return {"error": {"message": message, "type": kind, "code": error.code, "param": error.where, "hint": error.hint}}
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Answer every failure in one shape. What was not foreseen says so, and keeps its details to the log."""
+
+    @app.exception_handler(AthanorError)
+    async def _known(_: Request, error: AthanorError) -> JSON:
+        headers = {"Retry-After": "1"} if isinstance(error, EngineUnavailableError) else None
+        return JSON(error_body(error), status_code=error.status, headers=headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(_: Request, error: RequestValidationError) -> JSON:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "body")
+        problem = InputError(f"{first['msg']}.", where=where or "body")
+        return JSON(error_body(problem), status_code=400)
+
+    @app.exception_handler(HTTPException)
+    async def _http(_: Request, error: HTTPException) -> JSON:
+        kind = _TYPES.get(error.status_code, "invalid_request_error" if error.status_code < 500 else "server_error")
+        body = {"message": str(error.detail), "type": kind, "code": f"http_{error.status_code}", "param": None, "hint": None}
+        return JSON({"error": body}, status_code=error.status_code)
+
+    @app.exception_handler(Exception)
+    async def _unknown(_: Request, error: Exception) -> JSON:
+        problem = AthanorError("Something failed that should not have; the server's log has the details.")
+        return JSON(error_body(problem), status_code=500)

@@ -1,0 +1,87 @@
+"""`/v1/files`: uploads, kept as blobs by their hash."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Form, UploadFile
+from starlette.responses import FileResponse, Response
+
+from athanor.errors import NotFoundError
+from athanor.gateway import App
+from athanor.server.auth import application, principal
+from athanor.types import File, Principal, RoleName
+
+router = APIRouter(prefix="/v1/files", tags=["files"])
+
+
+@router.post("", summary="Upload a file")
+async def upload(
+    file: UploadFile,
+    purpose: str = Form("user_data"),
+    app: App = Depends(application),
+    who: Principal = Depends(principal),
+) -> dict[str, Any]:
+    name = PurePosixPath((file.filename or "upload").replace("\\", "/")).name or "upload"
+    return wire(await to_thread.run_sync(lambda: app.store.add_file(name, file.file, purpose=purpose, principal=who.id)))
+
+
+@router.get("", summary="List files")
+async def list_files(
+    purpose: str | None = None, app: App = Depends(application), who: Principal = Depends(principal)
+) -> dict[str, Any]:
+    files = await to_thread.run_sync(app.store.files.list)
+    mine = [file for file in files if _visible(file, who) and purpose in {None, file.purpose}]
+    edges = {"first_id": mine[0].id if mine else None, "last_id": mine[-1].id if mine else None}
+    return {"object": "list", "data": [wire(file) for file in mine], **edges, "has_more": False}
+
+
+@router.get("/{file}", summary="One file's facts")
+async def get(file: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
+    return wire(await _own(app, file, who))
+
+
+@router.get("/{file}/content", summary="A file's bytes")
+async def content(file: str, app: App = Depends(application), who: Principal = Depends(principal)) -> Response:
+    found = await _own(app, file, who)
+    # Never rendered in the browser: an uploaded page must not run with this server's origin.
+    return FileResponse(
+        app.store.blobs.path(found.sha256), media_type="application/octet-stream", filename=found.name,
+        headers={"x-content-type-options": "nosniff"},
+    )
+
+
+@router.delete("/{file}", summary="Delete a file; documents made of it stay")
+async def delete(file: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
+    found = await _own(app, file, who)
+    await to_thread.run_sync(app.store.files.delete, found.id)
+    return {"id": found.id, "object": "file", "deleted": True}
+
+
+async def _own(app: App, file: str, who: Principal) -> File:
+    found = await to_thread.run_sync(app.store.files.get, file)
+    if not _visible(found, who):
+        # The same answer as for a file that is not there: existence is not revealed.
+        raise NotFoundError("There is no such file.", where=file)
+    return found
+
+
+def _visible(file: File, who: Principal) -> bool:
+    return file.principal == who.id or who.role in {RoleName.ADMIN, RoleName.OPERATOR}
+
+
+def wire(file: File) -> dict[str, Any]:
+    """A file in OpenAI's shape."""
+    return {
+        "id": file.id,
+        "object": "file",
+        "bytes": file.size,
+        "created_at": int(file.created_at),
+        "filename": file.name,
+        "purpose": file.purpose,
+        "status": "processed",
+        "expires_at": None,
+        "status_details": None,
+    }

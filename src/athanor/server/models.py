@@ -1,0 +1,62 @@
+"""`/v1/models` and `/v1/embeddings`."""
+
+from __future__ import annotations
+
+import base64
+from array import array
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from athanor.errors import NotFoundError, UnsupportedError
+from athanor.gateway import App
+from athanor.server.auth import application, principal
+from athanor.server.sse import JSON
+from athanor.server.wire import EmbeddingRequest
+from athanor.types import Principal
+
+router = APIRouter(prefix="/v1", tags=["models"])
+
+
+@router.get("/models", summary="List models; knowledge bases are models too")
+async def list_models(app: App = Depends(application), _: Principal = Depends(principal)) -> dict[str, Any]:
+    return {"object": "list", "data": [_wire(name, owner) for name, owner in await _names(app)]}
+
+
+@router.get("/models/{model:path}", summary="One model")
+async def get_model(model: str, app: App = Depends(application), _: Principal = Depends(principal)) -> dict[str, Any]:
+    for name, owner in await _names(app):
+        if name == model:
+            return _wire(name, owner)
+    raise NotFoundError("There is no such model.", where=model, hint="GET /v1/models lists them.")
+
+
+@router.post("/embeddings", summary="Texts to unit vectors")
+async def embeddings(
+    body: EmbeddingRequest, app: App = Depends(application), _: Principal = Depends(principal)
+) -> Response:
+    embedder = app.router.embedder(body.model)
+    if body.dimensions not in {None, embedder.profile.dimension}:
+        raise UnsupportedError(f"This model gives {embedder.profile.dimension} dimensions only.", where="dimensions")
+    texts = [body.input] if isinstance(body.input, str) else body.input
+    result = await embedder.embed(texts, kind="document")
+    data = [
+        {"object": "embedding", "index": index, "embedding": _vector(row, body.encoding_format)}
+        for index, row in enumerate(result.rows())
+    ]
+    usage = {"prompt_tokens": result.tokens, "total_tokens": result.tokens}
+    return JSON({"object": "list", "data": data, "model": body.model, "usage": usage})
+
+
+def _vector(row: bytes, encoding: str) -> str | list[float]:
+    return base64.b64encode(row).decode() if encoding == "base64" else array("f", row).tolist()
+
+
+async def _names(app: App) -> list[tuple[str, str]]:
+    bases = [(base.name, "knowledge-base") for base in await app.knowledge.bases()]
+    return [*app.router.names(), *bases]
+
+
+def _wire(name: str, owner: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": owner}

@@ -1,0 +1,205 @@
+"""`/api`: what OpenAI's API has no words for. Same services, same keys."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from athanor.gateway import App
+from athanor.governance import require
+from athanor.server.auth import application, principal
+from athanor.server.sse import JSON
+from athanor.types import ApiKey, Hit, Job, JobState, Principal, RoleName
+
+router = APIRouter(prefix="/api", tags=["athanor"])
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SyncBody(_Body):
+    """A folder on the server's own machine."""
+
+    folder: str
+
+
+class FeedbackBody(_Body):
+    """A verdict on one answer."""
+
+    trace: str
+    rating: Annotated[int, Field(ge=-1, le=1)]
+    comment: Annotated[str, Field(max_length=4000)] = ""
+
+
+class KeyBody(_Body):
+    """A new key."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    role: RoleName = RoleName.USER
+    days: Annotated[int | None, Field(ge=1)] = None
+
+
+@router.get("/models", summary="Models with their state")
+async def models(app: App = Depends(application), _: Principal = Depends(principal)) -> dict[str, Any]:
+    return {"data": app.router.cards()}
+
+
+@router.get("/knowledge", summary="Knowledge bases")
+async def bases(app: App = Depends(application), _: Principal = Depends(principal)) -> JSON:
+    return JSON({"data": await app.knowledge.bases()})
+
+
+@router.post("/knowledge/{base}/sync", summary="Bring a knowledge base in step with a folder of this machine")
+async def sync(
+    base: str, body: SyncBody, app: App = Depends(application), who: Principal = Depends(principal)
+) -> dict[str, Any]:
+    # Reading any folder of the machine is the owner's right, not a user's.
+    require(who, RoleName.ADMIN)
+    found = await app.knowledge.ensure(base)
+    return await _job(app, await app.ingestion.enqueue_folder(found, Path(body.folder)))
+
+
+@router.get("/knowledge/{base}/documents", summary="Documents of a knowledge base")
+async def documents(base: str, app: App = Depends(application), _: Principal = Depends(principal)) -> JSON:
+    found = await app.knowledge.base(base)
+    return JSON({"data": await to_thread.run_sync(app.store.knowledge.documents, found.id)})
+
+
+@router.get("/knowledge/{base}/search", summary="Find passages, with the score of each leg")
+async def search(
+    base: str,
+    query: str,
+    limit: Annotated[int, Query(ge=1, le=50)] = 10,
+    app: App = Depends(application),
+    _: Principal = Depends(principal),
+) -> dict[str, Any]:
+    found = await app.knowledge.base(base)
+    return {"data": [_hit(hit) for hit in await app.knowledge.search(found, query, limit=limit)]}
+
+
+@router.get("/documents/{document}", summary="One document")
+async def document(document: str, app: App = Depends(application), _: Principal = Depends(principal)) -> JSON:
+    return JSON(await app.knowledge.document(document))
+
+
+@router.get("/documents/{document}/text", summary="A document's source text, at any version")
+async def text(
+    document: str, version: int | None = None, app: App = Depends(application), _: Principal = Depends(principal)
+) -> dict[str, Any]:
+    return {"document": document, "version": version, "text": await app.knowledge.text(document, version)}
+
+
+@router.delete("/documents/{document}", summary="Delete a document, all its versions")
+async def remove(
+    document: str, app: App = Depends(application), who: Principal = Depends(principal)
+) -> dict[str, Any]:
+    require(who, RoleName.DEVELOPER)
+    await app.knowledge.remove(document)
+    return {"id": document, "deleted": True}
+
+
+@router.get("/jobs", summary="Jobs, newest first")
+async def jobs(app: App = Depends(application), _: Principal = Depends(principal)) -> JSON:
+    return JSON({"data": await to_thread.run_sync(app.store.jobs.list)})
+
+
+@router.get("/jobs/{job}", summary="One job, with the items that failed")
+async def job(job: str, app: App = Depends(application), _: Principal = Depends(principal)) -> dict[str, Any]:
+    return await _job(app, await to_thread.run_sync(app.store.jobs.get, job))
+
+
+@router.post("/jobs/{job}/cancel", summary="Stop a job")
+async def cancel(job: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
+    require(who, RoleName.DEVELOPER)
+    await to_thread.run_sync(app.store.jobs.cancel, job)
+    return await _job(app, await to_thread.run_sync(app.store.jobs.get, job))
+
+
+@router.post("/feedback", summary="A verdict on an answer: rating +1 or -1")
+async def feedback(
+    body: FeedbackBody, app: App = Depends(application), who: Principal = Depends(principal)
+) -> dict[str, Any]:
+    await app.rate(who, body.trace, body.rating, body.comment)
+    return {"trace": body.trace, "rating": body.rating}
+
+
+@router.post("/keys", summary="Make a key; its secret is in this answer and nowhere else")
+async def create_key(
+    body: KeyBody, app: App = Depends(application), who: Principal = Depends(principal)
+) -> dict[str, Any]:
+    require(who, RoleName.ADMIN)
+    expires = time.time() + 86400 * body.days if body.days else None
+    key, secret = await to_thread.run_sync(
+        lambda: app.keys.create(body.name, body.role, expires_at=expires, by=who)
+    )
+    return {"id": key.id, "name": key.name, "secret": secret.reveal()}
+
+
+@router.get("/keys", summary="Keys, without their secrets")
+async def list_keys(app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
+    require(who, RoleName.ADMIN)
+    pairs = await to_thread.run_sync(app.keys.list)
+    return {"data": [_key(key, owner) for key, owner in pairs]}
+
+
+@router.delete("/keys/{key}", summary="Refuse a key from now on")
+async def revoke_key(key: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
+    require(who, RoleName.ADMIN)
+    await to_thread.run_sync(lambda: app.keys.revoke(key, by=who))
+    return {"id": key, "revoked": True}
+
+
+@router.post("/links", summary="A one-time link that opens the console")
+async def create_link(app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
+    token = await to_thread.run_sync(app.links.create, who)
+    return {"path": f"/console/login?token={token.reveal()}"}
+
+
+async def _job(app: App, job: Job) -> dict[str, Any]:
+    items = await to_thread.run_sync(app.store.jobs.items, job.id)
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "state": job.state,
+        "message": job.message,
+        "total": job.total,
+        "done": job.done,
+        "failed": job.failed,
+        "attempts": job.attempts,
+        "result": dict(job.result),
+        "created_at": job.created_at,
+        "updated_at": job.updated_at,
+        "items": [{"key": i.key, "state": i.state, "message": i.message} for i in items if i.state is JobState.FAILED],
+    }
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    chunk = hit.chunk
+    return {
+        "document": chunk.document,
+        "version": hit.document_version,
+        "source": hit.source,
+        "title": hit.title,
+        "heading": chunk.heading,
+        "page": chunk.page,
+        "start": chunk.start,
+        "end": chunk.end,
+        "text": chunk.text,
+        "score": hit.score,
+        "lexical": hit.lexical,
+        "dense": hit.dense,
+        "reranker": hit.reranker,
+    }
+
+
+def _key(key: ApiKey, owner: Principal) -> dict[str, Any]:
+    expired = key.expires_at is not None and key.expires_at < time.time()
+    state = "revoked" if key.revoked_at else "expired" if expired else "active"
+    facts = {"id": key.id, "name": key.name, "hint": key.hint, "role": owner.role, "state": state}
+    return {**facts, "created_at": key.created_at, "expires_at": key.expires_at}

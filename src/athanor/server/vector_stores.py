@@ -1,0 +1,202 @@
+"""`/v1/vector_stores`: knowledge bases in OpenAI's words. A name is accepted wherever an id is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends
+
+from athanor.errors import InputError, NotFoundError
+from athanor.gateway import App
+from athanor.governance import require
+from athanor.server.auth import application, principal
+from athanor.server.wire import SearchRequest, VectorStoreFileRequest, VectorStoreRequest, VectorStoreUpdate
+from athanor.types import Document, DocumentStatus, File, JobState, KnowledgeBase, Principal, RoleName, new_id
+
+router = APIRouter(prefix="/v1/vector_stores", tags=["knowledge"])
+
+
+@router.post("", summary="Make a knowledge base")
+async def create(
+    body: VectorStoreRequest, app: App = Depends(application), who: Principal = Depends(principal)
+) -> dict[str, Any]:
+    require(who, RoleName.DEVELOPER)
+    base = await app.knowledge.create(body.name or new_id("kb"))
+    if body.file_ids:
+        await _attach(app, base, body.file_ids)
+    return await _store(app, base)
+
+
+@router.get("", summary="List knowledge bases")
+async def list_stores(app: App = Depends(application), _: Principal = Depends(principal)) -> dict[str, Any]:
+    return _page([await _store(app, base) for base in await app.knowledge.bases()])
+
+
+@router.get("/{store}", summary="One knowledge base")
+async def get(store: str, app: App = Depends(application), _: Principal = Depends(principal)) -> dict[str, Any]:
+    return await _store(app, await app.knowledge.base(store))
+
+
+@router.post("/{store}", summary="Rename a knowledge base")
+async def update(
+    store: str, body: VectorStoreUpdate, app: App = Depends(application), who: Principal = Depends(principal)
+) -> dict[str, Any]:
+    require(who, RoleName.DEVELOPER)
+    base = await app.knowledge.base(store)
+    if body.name:
+        base = await app.knowledge.rename(base, body.name)
+    return await _store(app, base)
+
+
+@router.delete("/{store}", summary="Delete a knowledge base and all its documents")
+async def delete(store: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
+    require(who, RoleName.DEVELOPER)
+    base = await app.knowledge.base(store)
+    await app.knowledge.delete(base)
+    return {"id": base.id, "object": "vector_store.deleted", "deleted": True}
+
+
+@router.post("/{store}/search", summary="Find passages")
+async def search(
+    store: str, body: SearchRequest, app: App = Depends(application), _: Principal = Depends(principal)
+) -> dict[str, Any]:
+    base = await app.knowledge.base(store)
+    hits = await app.knowledge.search(base, body.text(), limit=body.max_num_results)
+    documents = {d.id: d for d in await app.knowledge.documents_of(hits)}
+    data = [
+        {
+            "file_id": documents[hit.chunk.document].file or hit.chunk.document,
+            "filename": hit.source,
+            "score": max(0.0, min(1.0, hit.score)),
+            "attributes": {
+                "document": hit.chunk.document,
+                "version": hit.document_version,
+                "start": hit.chunk.start,
+                "end": hit.chunk.end,
+                **({"page": hit.chunk.page} if hit.chunk.page else {}),
+            },
+            "content": [{"type": "text", "text": hit.chunk.text}],
+        }
+        for hit in hits
+        if hit.chunk.document in documents
+    ]
+    return {
+        "object": "vector_store.search_results.page",
+        "search_query": [body.text()],
+        "data": data,
+        "has_more": False,
+        "next_page": None,
+    }
+
+
+@router.post("/{store}/files", summary="Add an uploaded file")
+async def attach(
+    store: str, body: VectorStoreFileRequest, app: App = Depends(application), who: Principal = Depends(principal)
+) -> dict[str, Any]:
+    require(who, RoleName.DEVELOPER)
+    base = await app.knowledge.base(store)
+    (file,) = await _attach(app, base, [body.file_id])
+    return await _file(app, base, file)
+
+
+@router.get("/{store}/files", summary="List the files of a knowledge base")
+async def list_files(
+    store: str, app: App = Depends(application), _: Principal = Depends(principal)
+) -> dict[str, Any]:
+    base = await app.knowledge.base(store)
+    documents = await to_thread.run_sync(app.store.knowledge.documents, base.id)
+    return _page([_document(base, document) for document in documents if document.file])
+
+
+@router.get("/{store}/files/{file}", summary="One file of a knowledge base, and whether it is ready")
+async def get_file(
+    store: str, file: str, app: App = Depends(application), _: Principal = Depends(principal)
+) -> dict[str, Any]:
+    base = await app.knowledge.base(store)
+    return await _file(app, base, await to_thread.run_sync(app.store.files.get, file))
+
+
+@router.delete("/{store}/files/{file}", summary="Take a file out of a knowledge base")
+async def detach(
+    store: str, file: str, app: App = Depends(application), who: Principal = Depends(principal)
+) -> dict[str, Any]:
+    require(who, RoleName.DEVELOPER)
+    base = await app.knowledge.base(store)
+    document = await _of_file(app, base, file)
+    if document is None:
+        raise NotFoundError("This file is not in the knowledge base.", where=file)
+    await app.knowledge.remove(document.id)
+    return {"id": file, "object": "vector_store.file.deleted", "deleted": True}
+
+
+async def _attach(app: App, base: KnowledgeBase, ids: list[str]) -> list[File]:
+    files = [await to_thread.run_sync(app.store.files.get, file) for file in ids]
+    # The id keeps two uploads of one name apart, as this API promises.
+    await app.ingestion.enqueue_files(base, {f"{file.id}/{file.name}": file.id for file in files})
+    return files
+
+
+async def _of_file(app: App, base: KnowledgeBase, file: str) -> Document | None:
+    documents = await to_thread.run_sync(app.store.knowledge.documents, base.id)
+    return next((document for document in documents if document.file == file), None)
+
+
+async def _file(app: App, base: KnowledgeBase, file: File) -> dict[str, Any]:
+    document = await _of_file(app, base, file.id)
+    if document is not None:
+        return _document(base, document)
+    jobs = await to_thread.run_sync(app.store.jobs.list)
+    asked = [job for job in jobs if file.id in dict(job.arguments.get("files", {})).values()]
+    if not asked or asked[0].arguments["knowledge_base"] != base.id:
+        raise NotFoundError("This file is not in the knowledge base.", where=file.id)
+    waiting = asked[0].state in {JobState.QUEUED, JobState.RUNNING}
+    return _vector_store_file(base, file.id, file.size, file.created_at, "in_progress" if waiting else "failed", asked[0].message)
+
+
+def _document(base: KnowledgeBase, document: Document) -> dict[str, Any]:
+    status = "completed" if document.status is DocumentStatus.READY else "failed"
+    assert document.file is not None
+    return _vector_store_file(base, document.file, document.size, document.created_at, status, document.error)
+
+
+def _vector_store_file(
+    base: KnowledgeBase, file: str, size: int, created: float, status: str, error: str | None
+) -> dict[str, Any]:
+    return {
+        "id": file,
+        "object": "vector_store.file",
+        "created_at": int(created),
+        "vector_store_id": base.id,
+        "usage_bytes": size,
+        "status": status,
+        "last_error": {"code": "invalid_file", "message": error} if status == "failed" else None,
+        "attributes": {},
+    }
+
+
+async def _store(app: App, base: KnowledgeBase) -> dict[str, Any]:
+    counts = await app.knowledge.counts(base)
+    return {
+        "id": base.id,
+        "object": "vector_store",
+        "created_at": int(base.created_at),
+        "last_active_at": None,
+        "name": base.name,
+        "status": "in_progress" if counts.in_progress else "completed",
+        "usage_bytes": counts.size,
+        "file_counts": {
+            "in_progress": counts.in_progress,
+            "completed": counts.ready,
+            "failed": counts.failed,
+            "cancelled": 0,
+            "total": counts.in_progress + counts.ready + counts.failed,
+        },
+        "metadata": {},
+    }
+
+
+def _page(data: list[dict[str, Any]]) -> dict[str, Any]:
+    ids = [entry["id"] for entry in data]
+    edges = {"first_id": ids[0] if ids else None, "last_id": ids[-1] if ids else None}
+    return {"object": "list", "data": data, **edges, "has_more": False}
