@@ -12,6 +12,8 @@ class EngineStatus(StrEnum):
     STOPPED = "stopped"
     LOADING = "loading"
     READY = "ready"
+    BACKING_OFF = "backing_off"
+    """It crashed and starts again after a pause; `detail` says when."""
     FAILED = "failed"
 
 

@@ -1,0 +1,278 @@
+"""Embedder and cross-encoder reranker on ONNX Runtime, both in one child process.
+
+A process costs some 50 MiB before it has loaded anything, so the two share one. Queries and reranking go before
+documents that are being ingested: a person waits for the first, a progress bar for the second.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from athanor.engines.backend import Emit, Pulse
+from athanor.engines.frames import Frame
+from athanor.engines.local import LocalSettings, omp_environment
+from athanor.engines.process import ModelProcess, WorkerSpec
+from athanor.errors import EngineError
+from athanor.models import ResolvedEmbedder, ResolvedReranker
+from athanor.plugins import require
+from athanor.types import EmbedderProfile, Embeddings, EngineState
+
+# Texts of similar length in one run of the model: larger runs only add padding and memory on a CPU.
+_BATCH = 16
+
+
+def onnx_process(
+    embedder: ResolvedEmbedder, reranker: ResolvedReranker | None = None, settings: LocalSettings | None = None
+) -> ModelProcess:
+    """The process that `OnnxEmbedder` and `OnnxReranker` share."""
+    settings = settings or LocalSettings()
+    models: dict[str, Any] = {
+        "embedder": {
+            "model": str(embedder.model),
+            "tokenizer": str(embedder.tokenizer),
+            "max_tokens": embedder.profile.max_tokens,
+            "pooling": embedder.pooling,
+            "width": embedder.profile.dimension,
+        }
+    }
+    if reranker is not None:
+        models["reranker"] = {
+            "model": str(reranker.model),
+            "tokenizer": str(reranker.tokenizer),
+            "max_tokens": reranker.max_tokens,
+            "width": 1,
+        }
+    return ModelProcess(
+        WorkerSpec(
+            name=embedder.profile.id,
+            backend="onnx",
+            target="athanor.engines.adapters.onnx:OnnxBackend",
+            settings={"models": models, "threads": settings.threads},
+            environment=omp_environment(settings),
+            memory_mb=settings.memory_mb,
+            hang_timeout=settings.hang_timeout,
+            load_timeout=settings.load_timeout,
+        )
+    )
+
+
+class OnnxEmbedder:
+    """An `Embedder` over a process made by `onnx_process`."""
+
+    def __init__(self, process: ModelProcess, profile: EmbedderProfile) -> None:
+        self.process = process
+        self._profile = profile
+
+    @property
+    def profile(self) -> EmbedderProfile:
+        return self._profile
+
+    async def embed(self, texts: Sequence[str], *, kind: Literal["query", "document"]) -> Embeddings:
+        dimension = self._profile.dimension
+        if not texts:
+            return Embeddings(data=b"", count=0, dimension=dimension, tokens=0)
+        prefix = self._profile.query_prefix if kind == "query" else self._profile.document_prefix
+        body = orjson.dumps([prefix + text for text in texts])
+        frame = await _one(self.process, "embed", {"urgent": kind == "query"}, body)
+        if len(frame.blob) != 4 * dimension * len(texts):
+            raise EngineError(
+                f"The embedder gave {len(frame.blob)} bytes for {len(texts)} texts of {dimension} dimensions.",
+                hint="The profile's `dimension` does not fit the model.",
+            )
+        return Embeddings(data=frame.blob, count=len(texts), dimension=dimension, tokens=frame.header["tokens"])
+
+    def state(self) -> EngineState:
+        return self.process.state()
+
+    async def start(self) -> None:
+        await self.process.start()
+
+    async def aclose(self) -> None:
+        await self.process.aclose()
+
+
+class OnnxReranker:
+    """A `Reranker` over a process made by `onnx_process` with a reranker."""
+
+    def __init__(self, process: ModelProcess) -> None:
+        self.process = process
+
+    async def score(self, query: str, passages: Sequence[str]) -> list[float]:
+        if not passages:
+            return []
+        frame = await _one(self.process, "rerank", {"urgent": True}, orjson.dumps([query, *passages]))
+        scores: list[float] = frame.header["scores"]
+        return scores
+
+    def state(self) -> EngineState:
+        return self.process.state()
+
+    async def start(self) -> None:
+        await self.process.start()
+
+    async def aclose(self) -> None:
+        await self.process.aclose()
+
+
+async def _one(process: ModelProcess, op: str, header: Mapping[str, Any], blob: bytes) -> Frame:
+    async with aclosing(process.call(op, header, blob)) as frames:
+        async for frame in frames:
+            if frame.header["op"] == "done":
+                return frame
+    raise EngineError("The model's process gave no answer.")
+
+
+@dataclass(slots=True)
+class _Work:
+    """A request in pieces: runs of texts of similar length, longest first."""
+
+    id: int
+    role: str
+    encodings: list[Any]
+    runs: deque[list[int]]
+    results: Any
+
+
+class OnnxBackend:
+    """The child's side: one thread that runs the models, urgent work first."""
+
+    def __init__(self) -> None:
+        self._pulse = Pulse()
+        self._wake = threading.Condition()
+        self._urgent: deque[Frame | _Work] = deque()
+        self._patient: deque[Frame | _Work] = deque()
+        self._cancelled: set[int] = set()
+        self._known: set[int] = set()
+
+    def load(self, settings: Mapping[str, Any], emit: Emit) -> Mapping[str, Any]:
+        self._emit = emit
+        self._numpy = require("numpy", extra="knowledge")
+        started = time.monotonic()
+        self._models = {
+            role: _Model(self._numpy, model, settings.get("threads")) for role, model in settings["models"].items()
+        }
+        threading.Thread(target=self._loop, name="runs", daemon=True).start()
+        return {"load_seconds": round(time.monotonic() - started, 2), "models": sorted(self._models)}
+
+    def submit(self, request: Frame) -> None:
+        self._pulse.begin()
+        with self._wake:
+            self._known.add(request.header["id"])
+            (self._urgent if request.header["urgent"] else self._patient).append(request)
+            self._wake.notify()
+
+    def cancel(self, request_id: int) -> None:
+        with self._wake:
+            if request_id in self._known:
+                self._cancelled.add(request_id)
+
+    def stalled(self) -> float:
+        return self._pulse.stalled()
+
+    def _loop(self) -> None:
+        while True:
+            with self._wake:
+                while not self._urgent and not self._patient:
+                    self._wake.wait()
+                queue = self._urgent or self._patient
+                item = queue.popleft()
+            work = self._prepare(item) if isinstance(item, Frame) else item
+            if work is None:
+                continue
+            if work.id in self._cancelled:
+                self._over(work.id)
+                continue
+            rows = work.runs.popleft()
+            work.results[rows] = self._models[work.role].run([work.encodings[row] for row in rows])
+            self._pulse.beat()
+            if work.runs:
+                with self._wake:
+                    queue.appendleft(work)
+            else:
+                self._finish(work)
+
+    def _prepare(self, frame: Frame) -> _Work | None:
+        number = frame.header["id"]
+        role = "embedder" if frame.header["op"] == "embed" else "reranker"
+        model = self._models.get(role)
+        if model is None:
+            self._emit(number, "error", code="unsupported", message=f"This process holds no {role}.")
+            self._over(number)
+            return None
+        texts = orjson.loads(frame.blob)
+        if role == "reranker":
+            query, *passages = texts
+            texts = [(query, passage) for passage in passages]
+        encodings = model.tokenizer.encode_batch(texts)
+        order = sorted(range(len(encodings)), key=lambda row: -len(encodings[row].ids))
+        runs = deque(order[at : at + _BATCH] for at in range(0, len(order), _BATCH))
+        results = self._numpy.zeros((len(encodings), model.width), dtype="<f4")
+        return _Work(number, role, encodings, runs, results)
+
+    def _finish(self, work: _Work) -> None:
+        if work.role == "embedder":
+            tokens = sum(len(encoding.ids) for encoding in work.encodings)
+            self._emit(work.id, "done", blob=work.results.tobytes(), tokens=tokens)
+        else:
+            self._emit(work.id, "done", scores=work.results[:, 0].tolist())
+        self._over(work.id)
+
+    def _over(self, number: int) -> None:
+        self._pulse.end()
+        with self._wake:
+            self._known.discard(number)
+            self._cancelled.discard(number)
+
+
+class _Model:
+    """One ONNX session with its tokenizer."""
+
+    def __init__(self, numpy: Any, settings: Mapping[str, Any], threads: int | None) -> None:
+        runtime = require("onnxruntime", extra="knowledge")
+        tokenizers = require("tokenizers", extra="knowledge")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.inter_op_num_threads = 1
+        # The arena keeps the largest batch ever seen; without it memory falls back after a long document.
+        options.enable_cpu_mem_arena = False
+        self._numpy = numpy
+        self._session = runtime.InferenceSession(settings["model"], options, providers=["CPUExecutionProvider"])
+        self._inputs = {entry.name for entry in self._session.get_inputs()}
+        self._pooling = settings.get("pooling")
+        self.tokenizer = tokenizers.Tokenizer.from_file(settings["tokenizer"])
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(settings["max_tokens"], strategy="longest_first")
+        self.width = int(settings["width"])
+
+    def run(self, encodings: Sequence[Any]) -> Any:
+        """Unit vectors of an embedder, or logits of a reranker: float32, one row per encoding."""
+        numpy = self._numpy
+        longest = max(len(encoding.ids) for encoding in encodings)
+        ids = numpy.zeros((len(encodings), longest), dtype=numpy.int64)
+        mask = numpy.zeros_like(ids)
+        types = numpy.zeros_like(ids)
+        for row, encoding in enumerate(encodings):
+            size = len(encoding.ids)
+            ids[row, :size] = encoding.ids
+            mask[row, :size] = 1
+            types[row, :size] = encoding.type_ids
+        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+        output = self._session.run(None, {name: feeds[name] for name in feeds if name in self._inputs})[0]
+        if self._pooling is None:
+            return output.reshape(len(encodings), -1)[:, :1]
+        if output.ndim == 3:
+            if self._pooling == "cls":
+                output = output[:, 0]
+            else:
+                weights = mask[:, :, None].astype(output.dtype)
+                output = (output * weights).sum(1) / weights.sum(1)
+        norms = numpy.linalg.norm(output, axis=1, keepdims=True)
+        return output / numpy.maximum(norms, 1e-12)
