@@ -28,6 +28,7 @@ from athanor.types.knowledge import (
 )
 from athanor.types.models import EmbedderProfile, Embeddings, EngineState, EngineStatus, Profile
 from athanor.types.records import ApiKey, AuditEntry, Feedback, File, Job, JobItem, JobState, Principal, RoleName, Span
+from athanor.types.stored import DocumentVersion, RequestRecord, SourceState, VectorChanges
 
 __all__ = [
     "NO_USAGE",
@@ -41,6 +42,7 @@ __all__ = [
     "Context",
     "Document",
     "DocumentStatus",
+    "DocumentVersion",
     "EmbedderProfile",
     "Embeddings",
     "EngineState",
@@ -60,11 +62,14 @@ __all__ = [
     "Principal",
     "Profile",
     "Request",
+    "RequestRecord",
     "Role",
     "RoleName",
     "Sampling",
+    "SourceState",
     "Span",
     "TextDelta",
     "Usage",
+    "VectorChanges",
     "new_id",
 ]

@@ -1,0 +1,152 @@
+"""Knowledge bases: the rows that documents hang on."""
+
+from __future__ import annotations
+
+import builtins
+import time
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from athanor.errors import ConflictError, NotFoundError
+from athanor.store import tables as t
+from athanor.store.base import Repository, TextIndex
+from athanor.store.blobs import Blobs, referenced
+from athanor.store.transactions import Database, after_commit
+from athanor.types import KnowledgeBase, new_id
+
+
+class Bases(Repository):
+    """Create, find, rename and delete knowledge bases."""
+
+    def __init__(self, database: Database, index: TextIndex, blobs: Blobs) -> None:
+        super().__init__(database)
+        self._index = index
+        self._blobs = blobs
+
+    def create(self, name: str, *, embedder: str, dimension: int, conn: Connection | None = None) -> KnowledgeBase:
+        """A new, empty base that accepts vectors of `embedder` only.
+
+        Raises:
+            ConflictError: the name is taken.
+        """
+        with self._db.writing(conn) as c:
+            if c.scalar(select(t.knowledge_bases.c.seq).where(t.knowledge_bases.c.name == name)) is not None:
+                raise _taken(name)
+            row = {"id": new_id("kb"), "name": name, "embedder": embedder, "dimension": dimension}
+            added = c.execute(
+                insert(t.knowledge_bases).values(**row, created_at=time.time()).returning(*t.knowledge_bases.c)
+            ).one()
+            self._index.create(c, added.seq)
+        return _base(added)
+
+    def find(self, id_or_name: str, *, conn: Connection | None = None) -> KnowledgeBase | None:
+        """The base with this id, else the one with this name, else `None`."""
+        with self._db.reading(conn) as c:
+            for column in (t.knowledge_bases.c.id, t.knowledge_bases.c.name):
+                row = c.execute(select(t.knowledge_bases).where(column == id_or_name)).one_or_none()
+                if row is not None:
+                    return _base(row)
+        return None
+
+    def get(self, id_or_name: str, *, conn: Connection | None = None) -> KnowledgeBase:
+        """Like `find`.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        found = self.find(id_or_name, conn=conn)
+        if found is None:
+            raise _missing(id_or_name)
+        return found
+
+    def list(self, *, conn: Connection | None = None) -> builtins.list[KnowledgeBase]:
+        """All bases, by name."""
+        with self._db.reading(conn) as c:
+            return [_base(row) for row in c.execute(select(t.knowledge_bases).order_by(t.knowledge_bases.c.name))]
+
+    def rename(self, knowledge_base: str, name: str, *, conn: Connection | None = None) -> KnowledgeBase:
+        """Give the base (by id) another name.
+
+        Raises:
+            NotFoundError: no such base.
+            ConflictError: the name is taken.
+        """
+        with self._db.writing(conn) as c:
+            taken = c.scalar(select(t.knowledge_bases.c.id).where(t.knowledge_bases.c.name == name))
+            if taken is not None and taken != knowledge_base:
+                raise _taken(name)
+            seq = base_row(c, knowledge_base, lock=True).seq
+            c.execute(update(t.knowledge_bases).where(t.knowledge_bases.c.seq == seq).values(name=name))
+            return _base(base_row(c, knowledge_base))
+
+    def delete(self, knowledge_base: str, *, conn: Connection | None = None) -> None:
+        """Delete the base (by id) with all its documents, versions, chunks and vectors.
+
+        Raises:
+            NotFoundError: no such base.
+        """
+        with self._db.writing(conn) as c:
+            base = base_row(c, knowledge_base, lock=True).seq
+            owned = select(t.documents.c.id).where(t.documents.c.base == base)
+            texts = c.scalars(
+                select(t.document_versions.c.text_sha256).where(t.document_versions.c.document.in_(owned))
+            )
+            self._release(c, set(texts))
+            self._index.drop(c, base)
+            members = select(t.chunks.c.seq).where(t.chunks.c.base == base)
+            c.execute(delete(t.vectors).where(t.vectors.c.chunk.in_(members)))
+            c.execute(delete(t.chunks).where(t.chunks.c.base == base))
+            c.execute(delete(t.document_versions).where(t.document_versions.c.document.in_(owned)))
+            c.execute(delete(t.documents).where(t.documents.c.base == base))
+            c.execute(delete(t.knowledge_bases).where(t.knowledge_bases.c.seq == base))
+
+    def _release(self, conn: Connection, texts: Collection[str]) -> None:
+        """After the commit, remove those of the blobs `texts` that no row keeps."""
+
+        def hook() -> None:
+            with self._db.read() as reader:
+                kept = referenced(reader, texts)
+            for sha256 in set(texts) - kept:
+                self._blobs.discard(sha256)
+
+        if texts:
+            after_commit(conn, hook)
+
+
+def base_row(conn: Connection, knowledge_base: str, *, lock: bool = False) -> Row[Any]:
+    """The row of the base with this id; `lock` keeps other writers of the base out until the commit.
+
+    Raises:
+        NotFoundError: no such base.
+    """
+    query = select(t.knowledge_bases).where(t.knowledge_bases.c.id == knowledge_base)
+    row = conn.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise _missing(knowledge_base)
+    return row
+
+
+def bump(conn: Connection, base: int, *, documents: int, chunks: int) -> None:
+    """One more revision of the base (by seq), and its new counts."""
+    column = t.knowledge_bases.c
+    conn.execute(
+        update(t.knowledge_bases)
+        .where(column.seq == base)
+        .values(revision=column.revision + 1, documents=column.documents + documents, chunks=column.chunks + chunks)
+    )
+
+
+def _base(row: Row[Any]) -> KnowledgeBase:
+    values = row._asdict()
+    del values["seq"]
+    return KnowledgeBase(**values)
+
+
+def _missing(knowledge_base: str) -> NotFoundError:
+    return NotFoundError(f"There is no knowledge base {knowledge_base!r}.", hint="'athanor kb list' shows them.")
+
+
+def _taken(name: str) -> ConflictError:
+    return ConflictError(f"A knowledge base named {name!r} exists.", hint="Choose another name.")

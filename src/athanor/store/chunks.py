@@ -1,0 +1,176 @@
+"""Chunks: fetching, word search, vectors for a derived index, and the check that all of it is in step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, select
+
+from athanor.store import tables as t
+from athanor.store.base import Repository, TextIndex
+from athanor.store.bases import base_row
+from athanor.store.integrity import problems
+from athanor.store.transactions import Database
+from athanor.store.words import distinct, split
+from athanor.types import Chunk, Hit, VectorChanges
+
+_FETCH = 500
+"""Ids in one query."""
+_COLUMNS = [t.chunks.c[name] for name in ("id", "document", "ordinal", "start", "end", "page", "heading", "text")]
+
+
+class Chunks(Repository):
+    """The passages of knowledge bases. Bases are named by id everywhere."""
+
+    def __init__(self, database: Database, index: TextIndex) -> None:
+        super().__init__(database)
+        self._index = index
+
+    def get(self, knowledge_base: str, ids: Sequence[str], *, conn: Connection | None = None) -> list[Chunk]:
+        """The chunks with these ids, in this order. Ids that do not exist are left out."""
+        with self._db.reading(conn) as c:
+            found = {row.id: _chunk(row) for row in _fetch(c, select(*_COLUMNS), knowledge_base, ids)}
+        return [found[chunk] for chunk in ids if chunk in found]
+
+    def hits(self, knowledge_base: str, ids: Sequence[str], *, conn: Connection | None = None) -> list[Hit]:
+        """Like `get`, as hits without scores: each chunk with its document's current version, source and title."""
+        about = t.documents.c
+        query = select(*_COLUMNS, about.version, about.source, about.title).join_from(t.chunks, t.documents)
+        with self._db.reading(conn) as c:
+            found = {
+                row.id: Hit(
+                    chunk=_chunk(row), document_version=row.version, source=row.source, title=row.title, score=0.0
+                )
+                for row in _fetch(c, query, knowledge_base, ids)
+            }
+        return [found[chunk] for chunk in ids if chunk in found]
+
+    def of_document(self, document: str, *, conn: Connection | None = None) -> list[Chunk]:
+        """The chunks of a document (by id), in order."""
+        query = select(*_COLUMNS).where(t.chunks.c.document == document).order_by(t.chunks.c.ordinal)
+        with self._db.reading(conn) as c:
+            return [_chunk(row) for row in c.execute(query)]
+
+    def ids(self, knowledge_base: str, *, conn: Connection | None = None) -> list[str]:
+        """The ids of all chunks of the base.
+
+        Raises:
+            NotFoundError: no such base.
+        """
+        with self._db.reading(conn) as c:
+            base = base_row(c, knowledge_base)
+            return [*c.scalars(select(t.chunks.c.id).where(t.chunks.c.base == base.seq).order_by(t.chunks.c.seq))]
+
+    def search_text(
+        self,
+        knowledge_base: str,
+        terms: Sequence[str],
+        *,
+        limit: int = 100,
+        text_weight: float = 1.0,
+        heading_weight: float = 1.0,
+        conn: Connection | None = None,
+    ) -> list[tuple[str, float]]:
+        """(chunk id, BM25 score) of the best chunks that hold any of `terms`, best first.
+
+        Terms are plain text: no character has a meaning. They are cut into words, repeated words count once,
+        and words are compared by their Porter stem without case and diacritics. k1 is 1.2, b is 0.75.
+
+        Raises:
+            NotFoundError: no such base.
+        """
+        with self._db.reading(conn) as c:
+            base = base_row(c, knowledge_base)
+            words = distinct(terms)
+            if not words or limit < 1:
+                return []
+            weights = (text_weight, heading_weight)
+            return self._index.search(c, base.seq, words, limit=limit, weights=weights)
+
+    def term_frequencies(
+        self, knowledge_base: str, terms: Sequence[str], *, conn: Connection | None = None
+    ) -> tuple[int, Mapping[str, int]]:
+        """The number of chunks, and for each different term how many chunks hold it; several words are a phrase.
+
+        Raises:
+            NotFoundError: no such base.
+        """
+        with self._db.reading(conn) as c:
+            base = base_row(c, knowledge_base)
+            wanted = dict.fromkeys(terms, 0)
+            total, found = self._index.frequencies(c, base.seq, [term for term in wanted if split(term)])
+            return total, wanted | dict(found)
+
+    def vectors(
+        self, knowledge_base: str, *, after: int = 0, batch: int = 4096, conn: Connection | None = None
+    ) -> Iterator[tuple[list[str], bytes]]:
+        """Batches of (chunk ids, their vectors joined row by row) that were added after a revision.
+
+        Memory holds one batch at a time. All batches belong to one snapshot.
+
+        Raises:
+            NotFoundError: no such base.
+        """
+        with self._db.reading(conn) as c:
+            base = base_row(c, knowledge_base)
+            rows = c.execute(_added(base.seq, after), execution_options={"yield_per": batch})
+            for part in rows.partitions(batch):
+                yield [row.id for row in part], b"".join(row.data for row in part)
+
+    def changes(self, knowledge_base: str, since: int, *, conn: Connection | None = None) -> VectorChanges:
+        """What an index at revision `since` must add, replace and drop to equal the base now.
+
+        Raises:
+            NotFoundError: no such base.
+        """
+        with self._db.reading(conn) as c:
+            base = base_row(c, knowledge_base)
+            if base.revision == since:
+                added: list[tuple[list[str], bytes]] = []
+            else:
+                added = list(self.vectors(knowledge_base, after=since, conn=c))
+            return VectorChanges(
+                revision=base.revision,
+                added=tuple(chunk for ids, _ in added for chunk in ids),
+                matrix=b"".join(data for _, data in added),
+                present=tuple(self.ids(knowledge_base, conn=c)),
+            )
+
+    def verify(self, knowledge_base: str, *, conn: Connection | None = None) -> list[str]:
+        """One line for each way in which documents, chunks, words, vectors and counts disagree; empty when sound.
+
+        Raises:
+            NotFoundError: no such base.
+        """
+        # Not a read: FTS5 starts its check by an INSERT (that changes nothing).
+        with self._db.writing(conn) as c:
+            return problems(c, self._index, base_row(c, knowledge_base))
+
+
+def _fetch(conn: Connection, query: Select[Any], knowledge_base: str, ids: Sequence[str]) -> Iterator[Row[Any]]:
+    base = base_row(conn, knowledge_base)
+    query = query.where(t.chunks.c.base == base.seq)
+    for start in range(0, len(ids), _FETCH):
+        yield from conn.execute(query.where(t.chunks.c.id.in_(ids[start : start + _FETCH])))
+
+
+def _chunk(row: Row[Any]) -> Chunk:
+    return Chunk(
+        id=row.id,
+        document=row.document,
+        ordinal=row.ordinal,
+        start=row.start,
+        end=row.end,
+        page=row.page,
+        heading=row.heading,
+        text=row.text,
+    )
+
+
+def _added(base: int, after: int) -> Select[Any]:
+    columns = t.chunks.c
+    query = select(columns.id, t.vectors.c.data).join_from(t.chunks, t.vectors)
+    query = query.where(columns.base == base, columns.revision > after)
+    # The order of the index on (base, revision): no sort of the vectors.
+    return query.order_by(columns.revision, columns.seq)

@@ -1,0 +1,98 @@
+"""The store: one database and one folder of blobs, with a repository for each noun."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from athanor.store import migrations
+from athanor.store.audit import Audit
+from athanor.store.base import TextIndex
+from athanor.store.blobs import Blobs, collect
+from athanor.store.chunks import Chunks
+from athanor.store.feedback import Feedback
+from athanor.store.files import Files
+from athanor.store.jobs import Jobs
+from athanor.store.keys import Keys
+from athanor.store.knowledge import Knowledge
+from athanor.store.links import Links
+from athanor.store.principals import Principals
+from athanor.store.spans import Requests, Spans
+from athanor.store.text_postgresql import PostgreSQLText
+from athanor.store.text_sqlite import SQLiteText
+from athanor.store.transactions import Database
+from athanor.store.writer import GroupedWriter
+
+
+class Store:
+    """All state. Threads share one; each process opens its own.
+
+    Calls block: from a coroutine, use a thread, or `writer` for small writes.
+    """
+
+    def __init__(self, database: Database, blobs: Path) -> None:
+        """Use `database` as it is; `Store.open` is the usual way in."""
+        self.database = database
+        self.blobs = Blobs(blobs)
+        index: TextIndex = SQLiteText() if database.dialect == "sqlite" else PostgreSQLText()
+        self.principals = Principals(database)
+        self.keys = Keys(database)
+        self.links = Links(database)
+        self.files = Files(database, self.blobs)
+        self.knowledge = Knowledge(database, index, self.blobs)
+        self.chunks = Chunks(database, index)
+        self.jobs = Jobs(database)
+        self.spans = Spans(database)
+        self.requests = Requests(database)
+        self.feedback = Feedback(database)
+        self.audit = Audit(database)
+        self.writer = GroupedWriter(database)
+
+    @classmethod
+    def open(cls, url: str, *, blobs: Path) -> Store:
+        """Open the database at `url`, creating it or bringing its schema up to date.
+
+        Args:
+            url: `sqlite:////absolute/file` or `postgresql+psycopg://user@host/name`.
+            blobs: folder of large bytes; made when needed.
+
+        Raises:
+            StoreError: the database cannot be opened, or was written by a newer Athanor.
+            MissingExtraError: the driver of PostgreSQL is not installed.
+        """
+        database = Database(url)
+        try:
+            migrations.ensure(database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database, blobs)
+
+    def write(self) -> AbstractContextManager[Connection]:
+        """One write transaction: `with store.write() as conn`, then `conn=conn` to every call inside.
+
+        Raises:
+            ConflictError: a constraint refused a row.
+            StoreError: the database failed, or this thread already writes.
+        """
+        return self.database.write()
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """One read-only snapshot: `with store.read() as conn`, then `conn=conn` to every call inside.
+
+        Raises:
+            StoreError: the database failed.
+        """
+        return self.database.read()
+
+    def collect(self, *, older: float = 3600.0) -> list[str]:
+        """Remove the blobs that no row refers to and that are older than `older` seconds; their names."""
+        with self.read() as conn:
+            return collect(conn, self.blobs, older=older)
+
+    def close(self) -> None:
+        """Commit what the writer holds, then close every connection."""
+        self.writer.close()
+        self.database.close()

@@ -1,0 +1,12 @@
+"""The repository of knowledge bases and documents."""
+
+from __future__ import annotations
+
+from athanor.store.documents import Documents
+
+
+class Knowledge(Documents):
+    """Knowledge bases (`bases`) and their documents (`documents`): one noun, two files for their size.
+
+    Passages, search and vectors are in `Chunks`.
+    """

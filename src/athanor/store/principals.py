@@ -1,0 +1,72 @@
+"""Who may use the system."""
+
+from __future__ import annotations
+
+import builtins
+import time
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select
+
+from athanor.errors import ConflictError, NotFoundError
+from athanor.store import tables as t
+from athanor.store.base import Repository
+from athanor.types import Principal, RoleName, new_id
+
+
+class Principals(Repository):
+    """People and programs, each with one role."""
+
+    def create(self, name: str, role: RoleName, *, conn: Connection | None = None) -> Principal:
+        """A new principal.
+
+        Raises:
+            ConflictError: the name is taken.
+        """
+        principal = Principal(id=new_id("pr"), name=name, role=role, created_at=time.time())
+        with self._db.writing(conn) as c:
+            if self.find(name, conn=c) is not None:
+                raise ConflictError(f"A principal named {name!r} exists.", hint="Choose another name.")
+            values = {"id": principal.id, "name": name, "role": role.value, "created_at": principal.created_at}
+            c.execute(insert(t.principals).values(**values))
+        return principal
+
+    def find(self, id_or_name: str, *, conn: Connection | None = None) -> Principal | None:
+        """The principal with this id, else the one with this name, else `None`."""
+        with self._db.reading(conn) as c:
+            for column in (t.principals.c.id, t.principals.c.name):
+                row = c.execute(select(t.principals).where(column == id_or_name)).one_or_none()
+                if row is not None:
+                    return principal_of(row)
+        return None
+
+    def get(self, id_or_name: str, *, conn: Connection | None = None) -> Principal:
+        """Like `find`.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        found = self.find(id_or_name, conn=conn)
+        if found is None:
+            raise NotFoundError(f"There is no principal {id_or_name!r}.", hint="'athanor keys list' shows them.")
+        return found
+
+    def list(self, *, conn: Connection | None = None) -> builtins.list[Principal]:
+        """All principals, oldest first."""
+        with self._db.reading(conn) as c:
+            return [principal_of(row) for row in c.execute(select(t.principals).order_by(t.principals.c.id))]
+
+    def delete(self, principal: str, *, conn: Connection | None = None) -> None:
+        """Delete a principal (by id) with its keys, links and sessions. What it did stays recorded.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        with self._db.writing(conn) as c:
+            if c.execute(delete(t.principals).where(t.principals.c.id == principal)).rowcount == 0:
+                raise NotFoundError(f"There is no principal {principal!r}.")
+
+
+def principal_of(row: Row[Any]) -> Principal:
+    """The principal in a row with its four columns."""
+    return Principal(id=row.id, name=row.name, role=RoleName(row.role), created_at=row.created_at)

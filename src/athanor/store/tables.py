@@ -1,0 +1,277 @@
+"""The tables, as SQLAlchemy sees them. Migrations create them; a test fails when the two disagree.
+
+Times are Unix seconds. Ids are text (see `athanor.types.ids`); `seq` columns are integers that never leave
+this package. Rows about what happened (requests, spans, feedback, audit) name a principal without a foreign
+key, because they outlive it.
+
+The text index is not in the metadata, because it differs: SQLite keeps one FTS5 table for each knowledge base,
+made together with it (see `text_sqlite`), PostgreSQL the table `chunk_words` (see `text_postgresql`).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_JSON = JSON().with_variant(JSONB(), "postgresql")
+# SQLite's only self-numbering key is INTEGER; PostgreSQL's INTEGER would end at 2^31.
+_SEQ = BigInteger().with_variant(Integer(), "sqlite")
+
+principals = Table(
+    "principals",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("principal", ForeignKey("principals.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("hint", Text, nullable=False),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("principal", ForeignKey("principals.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("used_at", Double),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("principal", ForeignKey("principals.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("revoked_at", Double),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False, index=True),
+    Column("purpose", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+knowledge_bases = Table(
+    "knowledge_bases",
+    metadata,
+    Column("seq", _SEQ, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("embedder", Text, nullable=False),
+    Column("dimension", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+    Column("documents", BigInteger, nullable=False, server_default="0"),
+    Column("chunks", BigInteger, nullable=False, server_default="0"),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("base", ForeignKey("knowledge_bases.seq"), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("text_sha256", Text, index=True),
+    Column("title", Text, nullable=False),
+    Column("mime", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("pages", _JSON, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("error", Text),
+    Column("chunks", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("file", Text),
+    Column("origin", Text, nullable=False),
+    UniqueConstraint("base", "source"),
+)
+
+document_versions = Table(
+    "document_versions",
+    metadata,
+    Column("document", ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("sha256", Text, nullable=False),
+    Column("text_sha256", Text, nullable=False, index=True),
+    Column("title", Text, nullable=False),
+    Column("pages", _JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("seq", _SEQ, primary_key=True),
+    Column("base", ForeignKey("knowledge_bases.seq"), nullable=False),
+    Column("id", Text, nullable=False),
+    # No cascade: a chunk may only go together with its row in the text index.
+    Column("document", ForeignKey("documents.id"), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("start", BigInteger, nullable=False),
+    Column("end", BigInteger, nullable=False),
+    Column("page", Integer),
+    Column("heading", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    UniqueConstraint("base", "id"),
+    UniqueConstraint("document", "ordinal"),
+    Index("ix_chunks_base_revision", "base", "revision"),
+)
+
+vectors = Table(
+    "vectors",
+    metadata,
+    # Apart from the text, so that filling a matrix reads vectors only.
+    Column("chunk", ForeignKey("chunks.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("arguments", _JSON, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("total", BigInteger, nullable=False, server_default="0"),
+    Column("done", BigInteger, nullable=False, server_default="0"),
+    Column("failed", BigInteger, nullable=False, server_default="0"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("max_attempts", Integer, nullable=False),
+    Column("lease_owner", Text),
+    Column("lease_until", Double),
+    Column("message", Text, nullable=False, server_default=""),
+    Column("result", _JSON, nullable=False),
+    Index("ix_jobs_state_created_at", "state", "created_at"),
+)
+
+job_items = Table(
+    "job_items",
+    metadata,
+    Column("job", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("trace", Text, primary_key=True),
+    Column("at", Double, nullable=False, index=True),
+    Column("door", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("first_token", Double),
+    Column("cost", Double, nullable=False),
+    Index("ix_requests_principal_at", "principal", "at"),
+)
+
+spans = Table(
+    "spans",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("trace", Text, nullable=False, index=True),
+    Column("parent", Text),
+    Column("name", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("duration", Double, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("attributes", _JSON, nullable=False),
+)
+Index(
+    "ix_spans_roots",
+    spans.c.started_at,
+    sqlite_where=spans.c.parent.is_(None),
+    postgresql_where=spans.c.parent.is_(None),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("trace", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("rating", Integer, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("created_at", Double, nullable=False, index=True),
+    UniqueConstraint("trace", "principal"),
+    CheckConstraint("rating IN (-1, 1)", name="rating"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("sequence", _SEQ, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("action", Text, nullable=False, index=True),
+    Column("subject", Text, nullable=False),
+    # Canonical JSON as text, not JSON: the hash covers these very characters.
+    Column("details", Text, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False, unique=True),
+)
+
+BLOB_REFERENCES = (
+    files.c.sha256,
+    documents.c.sha256,
+    documents.c.text_sha256,
+    document_versions.c.sha256,
+    document_versions.c.text_sha256,
+)
+"""Columns that keep a blob alive."""

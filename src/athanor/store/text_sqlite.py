@@ -1,0 +1,102 @@
+"""The text index on SQLite: one FTS5 table for each knowledge base.
+
+The table holds no text of its own: its content is a view on the chunks of the base (external content), so the
+text is stored once and FTS5's `integrity-check` can compare the two word by word. Tables of their own, because
+FTS5's BM25 takes N, lengths and document frequencies from the whole table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DatabaseError
+
+from athanor.store.words import split
+
+# Every name below is made of an integer, hence the silenced S608.
+
+
+class SQLiteText:
+    """Satisfies `TextIndex` with FTS5."""
+
+    def create(self, conn: Connection, base: int) -> None:
+        conn.exec_driver_sql(
+            f"CREATE VIEW fts_{base}_rows AS SELECT seq, text, heading FROM chunks WHERE base = {base}"  # noqa: S608
+        )
+        conn.exec_driver_sql(
+            f"CREATE VIRTUAL TABLE fts_{base} USING fts5(text, heading, content='fts_{base}_rows', "
+            "content_rowid='seq', tokenize='porter unicode61 remove_diacritics 2')"
+        )
+
+    def drop(self, conn: Connection, base: int) -> None:
+        conn.exec_driver_sql(f"DROP TABLE fts_{base}")
+        conn.exec_driver_sql(f"DROP VIEW fts_{base}_rows")
+
+    def add(self, conn: Connection, base: int, document: str) -> None:
+        conn.execute(
+            text(
+                f"INSERT INTO fts_{base}(rowid, text, heading) "  # noqa: S608
+                "SELECT seq, text, heading FROM chunks WHERE document = :document ORDER BY seq"
+            ),
+            {"document": document},
+        )
+
+    def remove(self, conn: Connection, base: int, document: str) -> None:
+        # FTS5 reads the old words back through the view, so the chunks must still be there.
+        conn.execute(
+            text(f"DELETE FROM fts_{base} WHERE rowid IN (SELECT seq FROM chunks WHERE document = :document)"),  # noqa: S608
+            {"document": document},
+        )
+
+    def search(
+        self, conn: Connection, base: int, words: Sequence[str], *, limit: int, weights: tuple[float, float]
+    ) -> list[tuple[str, float]]:
+        rows = conn.execute(
+            text(
+                f"SELECT c.id, -f.rank FROM (SELECT rowid, rank FROM fts_{base} WHERE fts_{base} MATCH :query "  # noqa: S608
+                "AND rank MATCH :weights ORDER BY rank LIMIT :limit) AS f JOIN chunks AS c ON c.seq = f.rowid "
+                "ORDER BY f.rank, c.seq"
+            ),
+            {
+                "query": " OR ".join(_quoted(word) for word in words),
+                "weights": f"bm25({weights[0]:.6f}, {weights[1]:.6f})",
+                "limit": limit,
+            },
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    def frequencies(self, conn: Connection, base: int, terms: Sequence[str]) -> tuple[int, Mapping[str, int]]:
+        count = text(f"SELECT count(*) FROM fts_{base} WHERE fts_{base} MATCH :query")  # noqa: S608
+        found = {term: conn.scalar(count, {"query": _quoted(term)}) or 0 for term in terms}
+        total = conn.scalar(text("SELECT chunks FROM knowledge_bases WHERE seq = :base"), {"base": base})
+        return total or 0, found
+
+    def problems(self, conn: Connection, base: int) -> list[str]:
+        # The check is an INSERT, so it needs the writer; it changes nothing.
+        savepoint = conn.begin_nested()
+        try:
+            conn.exec_driver_sql(f"INSERT INTO fts_{base}(fts_{base}, rank) VALUES ('integrity-check', 1)")  # noqa: S608
+        except DatabaseError:
+            savepoint.rollback()
+        else:
+            savepoint.rollback()
+            return []
+        rows = conn.execute(
+            text(
+                f"""
+                SELECT (SELECT count(*) FROM chunks
+                        WHERE base = :base AND seq NOT IN (SELECT id FROM fts_{base}_docsize)),
+                       (SELECT count(*) FROM fts_{base}_docsize
+                        WHERE id NOT IN (SELECT seq FROM chunks WHERE base = :base))
+                """  # noqa: S608
+            ),
+            {"base": base},
+        ).one()
+        return [
+            f"The text index disagrees with the chunks: {rows[0]} chunks without a row, {rows[1]} rows without a chunk."
+        ]
+
+
+def _quoted(term: str) -> str:
+    return '"' + " ".join(split(term)) + '"'

@@ -1,0 +1,115 @@
+"""Grouped writes: many small submissions, one transaction, one fsync."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from athanor.errors import StoreError
+from athanor.store.transactions import Database, count_hooks, drop_hooks
+
+T = TypeVar("T")
+_Item = tuple[Callable[[Connection], Any], "Future[Any]"]
+GROUP = 256
+"""Submissions in one transaction, at most."""
+
+
+class GroupedWriter:
+    """Runs submitted writes on one thread, grouped into transactions.
+
+    There is no delay: a group is whatever arrived while the one before was being committed. Each submission
+    has a savepoint, so one that raises takes nothing else with it. A future resolves after the COMMIT.
+    """
+
+    def __init__(self, database: Database) -> None:
+        """Start nothing: the thread begins with the first submission."""
+        self._db = database
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def submit(self, work: Callable[[Connection], T]) -> Future[T]:
+        """Run `work(connection)` inside a coming transaction.
+
+        The future holds its result once that is committed, else the error: its own, or that of the commit.
+
+        Raises:
+            StoreError: the writer is closed.
+        """
+        future: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                raise StoreError("The store is closed.")
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="athanor-writer", daemon=True)
+                self._thread.start()
+            self._queue.put((work, future))
+        return future
+
+    def flush(self) -> None:
+        """Wait until everything submitted so far is committed, or has failed."""
+        self.submit(lambda _: None).result()
+
+    def close(self) -> None:
+        """Commit what was submitted, then stop. Later submissions are refused."""
+        with self._lock:
+            self._closed = True
+            thread, self._thread = self._thread, None
+            if thread is not None:
+                self._queue.put(None)
+        if thread is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            group, last = self._gather(item)
+            self._commit([entry for entry in group if entry[1].set_running_or_notify_cancel()])
+            if last:
+                return
+
+    def _gather(self, first: _Item) -> tuple[list[_Item], bool]:
+        group = [first]
+        while len(group) < GROUP:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if item is None:
+                return group, True
+            group.append(item)
+        return group, False
+
+    def _commit(self, group: list[_Item]) -> None:
+        done: list[tuple[Future[Any], Any]] = []
+        refused: list[tuple[Future[Any], BaseException]] = []
+        try:
+            with self._db.write() as conn:
+                for work, future in group:
+                    try:
+                        done.append((future, _in_savepoint(conn, work)))
+                    except Exception as error:
+                        refused.append((future, error))
+        except BaseException as failure:  # a future that never resolves would hang its request
+            for _, future in group:
+                future.set_exception(failure)
+            return
+        for future, result in done:
+            future.set_result(result)
+        for future, cause in refused:
+            future.set_exception(cause)
+
+
+def _in_savepoint(conn: Connection, work: Callable[[Connection], T]) -> T:
+    hooks = count_hooks(conn)
+    try:
+        with conn.begin_nested():
+            return work(conn)
+    except BaseException:
+        drop_hooks(conn, hooks)
+        raise
