@@ -19,7 +19,7 @@ async def handle(request: Request, ctx: Context, app: App) -> AsyncIterator[Even
     started = time.perf_counter()
     with app.spans.open(ctx, "request", model=request.model) as span:
         try:
-            engine = app.router.resolve(request.model)
+            engine = await app.router.resolve(request.model)
             async with aclosing(engine.run(request, ctx)) as events:
                 async for event in events:
                     if first is None:

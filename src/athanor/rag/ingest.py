@@ -6,48 +6,59 @@ at any moment and run again, and running it twice changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
 from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from athanor.data import ParserPool, SourceFile, scan_folder
+from athanor.data import ParserPool, scan_folder
 from athanor.engines import Embedder
-from athanor.errors import DocumentError, EngineError, JobError, NotFoundError
+from athanor.errors import DocumentError, EngineCrashedError, EngineUnavailableError, JobError, NotFoundError
 from athanor.rag.chunk import chunk
-from athanor.store import NewDocument, Store
-from athanor.types import Chunk, Job, JobState, KnowledgeBase, ParsedDocument, new_id
+from athanor.store import Store
+from athanor.types import (
+    Chunk,
+    Document,
+    DocumentStatus,
+    Job,
+    JobItem,
+    JobState,
+    KnowledgeBase,
+    ParsedDocument,
+    SourceState,
+    new_id,
+)
 
 GROUP_CHUNKS = 64
-"""Documents are embedded and committed together until they hold this many chunks: small files then cost no
-transaction and no half-empty batch each."""
+"""Documents are embedded and committed together until they hold this many chunks: small files then cost no transaction
+and no half-empty batch each."""
 
-EMBED_ATTEMPTS = 5
-
-
-@dataclass(slots=True)
-class _Progress:
-    """Counts of one run, written to the job's row as it goes."""
-
-    total: int = 0
-    done: int = 0
-    failed: int = 0
-    unchanged: int = 0
-    removed: int = 0
-    chunks: int = 0
+EMBED_ATTEMPTS = 6
 
 
-@dataclass(slots=True, kw_only=True)
-class _Parsed:
-    """A document between its parser and its embedding."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """One file that has to be read."""
 
-    file: SourceFile
-    document_id: str
-    parsed: ParsedDocument
-    chunks: list[Chunk] = field(default_factory=list)
+    name: str
+    path: Path
+    sha256: str
+    size: int
+    title: str
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """A file between its parser and its embedding."""
+
+    document: Document
+    text: str
+    chunks: list[Chunk]
 
 
 class Ingestion:
@@ -56,13 +67,12 @@ class Ingestion:
     KIND = "ingest"
 
     def __init__(
-        self, store: Store, parsers: ParserPool, embedder: Embedder, *, chunk_tokens: int, max_bytes: int, workers: int
+        self, store: Store, parsers: ParserPool, embedder: Embedder, *, chunk_tokens: int, workers: int
     ) -> None:
         self._store = store
         self._parsers = parsers
         self._embedder = embedder
         self._chunk_tokens = chunk_tokens
-        self._max_bytes = max_bytes
         self._workers = workers
 
     async def enqueue_folder(self, base: KnowledgeBase, folder: Path) -> Job:
@@ -71,60 +81,225 @@ class Ingestion:
         Raises:
             NotFoundError: there is no such folder.
         """
-        folder = folder.expanduser().resolve()
+        folder = folder.expanduser().absolute()
         if not folder.is_dir():
             raise NotFoundError("There is no such folder.", where=str(folder))
-        return await to_thread.run_sync(
-            lambda: self._store.jobs.enqueue(self.KIND, {"knowledge_base": base.id, "folder": str(folder)})
-        )
+        arguments = {"knowledge_base": base.id, "folder": str(folder)}
+        return await to_thread.run_sync(self._store.jobs.enqueue, self.KIND, arguments)
 
     async def enqueue_files(self, base: KnowledgeBase, files: Mapping[str, str]) -> Job:
-        """Queue a job that adds uploaded files: source name → file id."""
-        return await to_thread.run_sync(
-            lambda: self._store.jobs.enqueue(self.KIND, {"knowledge_base": base.id, "files": dict(files)})
-        )
+        """Queue a job that adds uploaded files: source name → file id. A name that is there already is replaced."""
+        arguments = {"knowledge_base": base.id, "files": dict(files)}
+        return await to_thread.run_sync(lambda: self._store.jobs.enqueue(self.KIND, arguments, total=len(files)))
 
     async def run(self, job: Job) -> Mapping[str, object]:
-        """Do the job. Problems of single files are its items; it fails only when it cannot go on."""
+        """Do the job. Problems of single files are its items; it fails only when it cannot go on.
+
+        Raises:
+            JobError: the embedder does not come back.
+        """
         base = await to_thread.run_sync(self._store.knowledge.get, job.arguments["knowledge_base"])
-        progress = _Progress()
-        files = await self._plan(job, base, progress)
-        send, receive = anyio.create_memory_object_stream[_Parsed](2)
-        queue = iter(files)
-        async with anyio.create_task_group() as group:
-            async with send:
-                for _ in range(self._workers):
-                    group.start_soon(self._parse, job, base, queue, send.clone(), progress)
-            group.start_soon(self._index, job, base, receive, progress)
+        return await _Run(job, base, self._store, self._parsers, self._embedder, self._chunk_tokens).run(self._workers)
+
+
+class _Run:
+    """One run of one job."""
+
+    def __init__(
+        self,
+        job: Job,
+        base: KnowledgeBase,
+        store: Store,
+        parsers: ParserPool,
+        embedder: Embedder,
+        chunk_tokens: int,
+    ) -> None:
+        self._job = job
+        self._base = base
+        self._store = store
+        self._parsers = parsers
+        self._embedder = embedder
+        self._chunk_tokens = chunk_tokens
+        self._origin = f"folder:{job.arguments['folder']}" if "folder" in job.arguments else "upload"
+        self._total = self._unchanged = self._removed = self._done = self._failed = self._chunks = 0
+
+    async def run(self, workers: int) -> Mapping[str, object]:
+        known = await to_thread.run_sync(self._store.knowledge.sources, self._base.id)
+        await self._note("Looking for files")
+        sources = await self._plan(known)
+        await self._note("Reading")
+        send, receive = anyio.create_memory_object_stream[_Read](4)
+        queue = iter(sources)
+        async with anyio.create_task_group() as group, send, receive:
+            for _ in range(workers):
+                group.start_soon(self._read_all, queue, known, send.clone())
+            send.close()
+            await self._index_all(receive)
         return {
-            "documents": progress.done - progress.unchanged,
-            "unchanged": progress.unchanged,
-            "removed": progress.removed,
-            "failed": progress.failed,
-            "chunks": progress.chunks,
+            "documents": self._done - self._unchanged,
+            "chunks": self._chunks,
+            "unchanged": self._unchanged,
+            "removed": self._removed,
+            "failed": self._failed,
         }
 
-    async def _plan(self, job: Job, base: KnowledgeBase, progress: _Progress) -> list[SourceFile]:
-        """What has to be read: everything whose bytes the base does not hold yet."""
-        await self._note(job, progress, "Looking for files")
-        known = await to_thread.run_sync(self._store.knowledge.sources, base.id)
-        if "folder" in job.arguments:
-            origin = f"folder:{job.arguments['folder']}"
-            listing = await to_thread.run_sync(
-                lambda: scan_folder(Path(job.arguments["folder"]), max_bytes=self._max_bytes)
-            )
-            for source, problem in listing.problems:
-                await self._reject(job, base, SourceFile.missing(source), problem, progress)
-            found = listing.files
-            present = {file.source for file in found} | {source for source, _ in listing.problems}
-            gone = [name for name, state in known.items() if state.origin == origin and name not in present]
-            for name in gone:
-                await to_thread.run_sync(self._store.knowledge.delete_source, base.id, name)
-            progress.removed = len(gone)
+    async def _plan(self, known: Mapping[str, SourceState]) -> list[_Source]:
+        """Everything whose bytes the base does not hold yet. Documents whose file is gone are deleted."""
+        if "folder" in self._job.arguments:
+            found = await self._scan(known)
         else:
-            found = await to_thread.run_sync(self._uploads, job.arguments["files"])
-        progress.total = len(found) + progress.failed
-        changed = [file for file in found if not (state := known.get(file.source)) or not state.holds(file.sha256)]
-        progress.unchanged = progress.done = len(found) - len(changed)
-        await self._note(job, progress, "Reading")
+            found = await to_thread.run_sync(self._uploads)
+        changed = [source for source in found if not _held(known.get(source.name), source.sha256)]
+        self._total = len(found) + self._failed
+        self._unchanged = self._done = len(found) - len(changed)
         return changed
+
+    async def _scan(self, known: Mapping[str, SourceState]) -> list[_Source]:
+        folder = Path(self._job.arguments["folder"])
+        listing = await to_thread.run_sync(lambda: scan_folder(folder, max_bytes=self._parsers.limits.file_bytes))
+        for name, problem in listing.problems:
+            await self._reject(self._blank(name, None), problem)
+        present = {file.source for file in listing.files} | {name for name, _ in listing.problems}
+        gone = [s.document for name, s in known.items() if s.origin == self._origin and name not in present]
+        for document in gone:
+            await to_thread.run_sync(self._store.knowledge.delete_document, document)
+        self._removed = len(gone)
+        return [
+            _Source(name=f.source, path=f.path, sha256=f.sha256, size=f.size, title=Path(f.source).name)
+            for f in listing.files
+        ]
+
+    def _uploads(self) -> list[_Source]:
+        sources = []
+        for name, file_id in self._job.arguments["files"].items():
+            file = self._store.files.get(file_id)
+            path = self._store.blobs.path(file.sha256)
+            sources.append(
+                _Source(name=name, path=path, sha256=file.sha256, size=file.size, title=file.name, file=file.id)
+            )
+        return sources
+
+    # -- reading
+
+    async def _read_all(
+        self, queue: Iterator[_Source], known: Mapping[str, SourceState], send: MemoryObjectSendStream[_Read]
+    ) -> None:
+        async with send:
+            for source in queue:
+                blank = self._blank(source.name, source)
+                try:
+                    parsed = await self._parsers.parse(source.path, source.title)
+                except DocumentError as error:
+                    await self._reject(blank, error)
+                    continue
+                state = known.get(source.name)
+                identity = state.document if state else blank.id
+                chunks = await to_thread.run_sync(
+                    lambda parsed=parsed, identity=identity: chunk(
+                        parsed, document_id=identity, target_tokens=self._chunk_tokens
+                    )
+                )
+                await send.send(_Read(document=_filled(blank, identity, parsed), text=parsed.text, chunks=chunks))
+
+    def _blank(self, name: str, source: _Source | None) -> Document:
+        now = time.time()
+        return Document(
+            id=new_id("doc"),
+            knowledge_base=self._base.id,
+            source=name,
+            origin=self._origin,
+            version=0,
+            sha256=source.sha256 if source else "",
+            text_sha256=None,
+            title=source.title if source else name,
+            mime="",
+            size=source.size if source else 0,
+            pages=(),
+            status=DocumentStatus.FAILED,
+            error=None,
+            chunks=0,
+            created_at=now,
+            updated_at=now,
+            file=source.file if source else None,
+        )
+
+    async def _reject(self, blank: Document, error: DocumentError) -> None:
+        hint = f" {error.hint}" if error.hint else ""
+        message = f"{error.message}{hint}"
+
+        def record() -> None:
+            with self._store.write() as conn:
+                self._store.knowledge.fail_document(blank, message, conn=conn)
+                item = JobItem(job=self._job.id, key=blank.source, state=JobState.FAILED, message=message)
+                self._store.jobs.put_items([item], conn=conn)
+
+        await to_thread.run_sync(record)
+        self._failed += 1
+        await self._note("Reading")
+
+    # -- indexing
+
+    async def _index_all(self, receive: MemoryObjectReceiveStream[_Read]) -> None:
+        async for first in receive:
+            group = [first]
+            while sum(len(read.chunks) for read in group) < GROUP_CHUNKS:
+                try:
+                    group.append(receive.receive_nowait())
+                except (anyio.WouldBlock, anyio.EndOfStream):
+                    break
+            await self._index(group)
+
+    async def _index(self, group: list[_Read]) -> None:
+        texts = [embedded_text(read.document.title, passage) for read in group for passage in read.chunks]
+        vectors = await self._embed(texts)
+
+        def commit() -> None:
+            # Blobs first: a row must never refer to bytes that are not there.
+            stored = [self._store.blobs.put(read.text.encode("utf-8")) for read in group]
+            position = 0
+            with self._store.write() as conn:
+                for read, sha256 in zip(group, stored, strict=True):
+                    rows = vectors[position : position + len(read.chunks)]
+                    position += len(read.chunks)
+                    self._store.knowledge.replace_document(
+                        replace(read.document, text_sha256=sha256),
+                        read.chunks,
+                        rows,
+                        embedder=self._embedder.profile.id,
+                        conn=conn,
+                    )
+
+        await to_thread.run_sync(commit)
+        self._done += len(group)
+        self._chunks += len(texts)
+        await self._note("Indexing")
+
+    async def _embed(self, texts: list[str]) -> list[bytes]:
+        if not texts:
+            return []
+        for attempt in range(EMBED_ATTEMPTS):
+            try:
+                return (await self._embedder.embed(texts, kind="document")).rows()
+            except (EngineCrashedError, EngineUnavailableError):
+                await self._note("Waiting for the embedder")
+                await anyio.sleep(2**attempt / 2)
+        raise JobError("The embedder does not come back.", hint="'athanor doctor' says why; then run the job again.")
+
+    async def _note(self, message: str) -> None:
+        counts = {"total": self._total, "done": self._done, "failed": self._failed, "message": message}
+        owner = self._job.lease_owner or ""
+        await to_thread.run_sync(lambda: self._store.jobs.progress(self._job.id, owner, **counts))
+
+
+def embedded_text(title: str, passage: Chunk) -> str:
+    """What is embedded for a passage: its heading path, which says what it is about, then its text."""
+    return f"{passage.heading or title}\n{passage.text}"
+
+
+def _held(state: SourceState | None, sha256: str) -> bool:
+    return state is not None and state.status is DocumentStatus.READY and state.sha256 == sha256
+
+
+def _filled(blank: Document, identity: str, parsed: ParsedDocument) -> Document:
+    title = parsed.title or blank.title
+    return replace(blank, id=identity, title=title, mime=parsed.mime, pages=parsed.pages)

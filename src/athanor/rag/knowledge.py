@@ -148,7 +148,7 @@ class Knowledge:
         def collect() -> list[str]:
             questions: dict[str, None] = {}
             for document in self._store.knowledge.documents(base.id, status=DocumentStatus.READY, limit=50):
-                chunks = sorted(self._store.knowledge.chunks_of(document.id), key=lambda c: -len(c.text))
+                chunks = sorted(self._store.chunks.of_document(document.id), key=lambda c: -len(c.text))
                 for chunk in chunks[:1]:
                     topic = (chunk.heading.rpartition(" > ")[2] or document.title).strip(" #:.?!0123456789")
                     if 2 < len(topic) < 80:

@@ -68,7 +68,7 @@ async def sync(
 @router.get("/knowledge/{base}/documents", summary="Documents of a knowledge base")
 async def documents(base: str, app: App = Depends(application), _: Principal = Depends(principal)) -> JSON:
     found = await app.knowledge.base(base)
-    return JSON({"data": await to_thread.run_sync(app.store.knowledge.documents, found.id)})
+    return JSON({"data": await app.knowledge.documents(found)})
 
 
 @router.get("/knowledge/{base}/search", summary="Find passages, with the score of each leg")
@@ -81,6 +81,13 @@ async def search(
 ) -> dict[str, Any]:
     found = await app.knowledge.base(base)
     return {"data": [_hit(hit) for hit in await app.knowledge.search(found, query, limit=limit)]}
+
+
+@router.get("/knowledge/{base}/suggestions", summary="Questions that the documents are likely to answer")
+async def suggestions(
+    base: str, app: App = Depends(application), _: Principal = Depends(principal)
+) -> dict[str, Any]:
+    return {"data": await app.knowledge.suggestions(await app.knowledge.base(base))}
 
 
 @router.get("/documents/{document}", summary="One document")

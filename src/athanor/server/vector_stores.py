@@ -105,7 +105,7 @@ async def list_files(
     store: str, app: App = Depends(application), _: Principal = Depends(principal)
 ) -> dict[str, Any]:
     base = await app.knowledge.base(store)
-    documents = await to_thread.run_sync(app.store.knowledge.documents, base.id)
+    documents = await app.knowledge.documents(base)
     return _page([_document(base, document) for document in documents if document.file])
 
 
@@ -138,7 +138,7 @@ async def _attach(app: App, base: KnowledgeBase, ids: list[str]) -> list[File]:
 
 
 async def _of_file(app: App, base: KnowledgeBase, file: str) -> Document | None:
-    documents = await to_thread.run_sync(app.store.knowledge.documents, base.id)
+    documents = await app.knowledge.documents(base)
     return next((document for document in documents if document.file == file), None)
 
 

@@ -86,6 +86,8 @@ class Document:
     updated_at: float
     file: str | None = None
     """Id of the uploaded file, where it came from one."""
+    origin: str = "upload"
+    """What keeps it in step: `folder:/absolute/path`, or `upload`. A synchronisation deletes only its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

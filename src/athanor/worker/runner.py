@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import anyio
 from anyio import to_thread
@@ -42,7 +43,8 @@ class Runner:
 
     async def run_once(self) -> bool:
         """Run one job if there is one; says whether there was."""
-        job = await to_thread.run_sync(self._store.jobs.lease, self._owner, LEASE_SECONDS, tuple(self._handlers))
+        kinds = tuple(self._handlers)
+        job = await to_thread.run_sync(lambda: self._store.jobs.lease(self._owner, seconds=LEASE_SECONDS, kinds=kinds))
         if job is None:
             return False
         try:
@@ -56,13 +58,14 @@ class Runner:
             log.exception("job %s failed", job.id, exc_info=errors.exceptions[0])
             await self._fail(job, str(JobError("The job failed unexpectedly; the server's log has the details.")))
         else:
-            await to_thread.run_sync(self._store.jobs.finish, job.id, self._owner, dict(result))
+            await to_thread.run_sync(partial(self._store.jobs.finish, job.id, self._owner, result=result))
         return True
 
     async def _keep(self, job: Job, scope: anyio.CancelScope) -> None:
         while True:
             await anyio.sleep(LEASE_SECONDS / 3)
-            if not await to_thread.run_sync(self._store.jobs.heartbeat, job.id, self._owner, LEASE_SECONDS):
+            beat = partial(self._store.jobs.heartbeat, job.id, self._owner, seconds=LEASE_SECONDS)
+            if not await to_thread.run_sync(beat):
                 scope.cancel()  # cancelled by a person, or taken over after a stall
 
     async def _fail(self, job: Job, message: str) -> None:

@@ -1,0 +1,152 @@
+"""`athanor doctor`: what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+
+import click
+
+from athanor.cli.client import Workspace
+from athanor.cli.output import as_json, show
+from athanor.config import Settings
+from athanor.errors import AthanorError
+from athanor.models import resolve_chat, resolve_embedder, resolve_reranker
+from athanor.store import Store, check_single_library
+
+_FREE_BYTES = 1 << 30
+
+# Module → (what it is for, extra, needed for the main job)
+_OPTIONAL = {
+    "onnxruntime": ("search by meaning", "knowledge", True),
+    "pypdfium2": ("reading PDF", "knowledge", True),
+    "docx": ("reading DOCX", "knowledge", True),
+    "openvino_genai": ("fast local models", "openvino", False),
+    "xllamacpp": ("any GGUF model", "llamacpp", False),
+    "nicegui": ("the console", "console", False),
+    "psycopg": ("PostgreSQL", "postgres", False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check. `level` is ok, note or problem."""
+
+    level: str
+    what: str
+    detail: str = ""
+    mend: str = ""
+
+
+@click.command()
+@as_json
+@click.pass_obj
+def doctor(workspace: Workspace, *, as_json: bool) -> None:
+    """Say what is missing, and the command that mends it."""
+    findings = list(examine(workspace))
+    marks = {"ok": "[green]✓[/]", "note": "[yellow]•[/]", "problem": "[red]✗[/]"}
+    rows = ((marks[f.level], f.what, f.detail, f.mend) for f in findings)
+    show([asdict(f) for f in findings], json_=as_json, columns=("", "CHECK", "FOUND", "MEND"), rows=rows, empty="")
+    if any(f.level == "problem" for f in findings):
+        sys.exit(1)
+
+
+def examine(workspace: Workspace) -> Iterator[Finding]:
+    """All checks, in the order in which a person would mend them."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("ok" if sys.version_info >= (3, 11) else "problem", "Python", version, "")
+    try:
+        settings = workspace.settings
+    except AthanorError as error:
+        yield Finding("problem", "settings", str(error), "athanor config check")
+        return
+    yield Finding("ok", "settings", str(workspace.loaded.file or "defaults"))
+    yield from _home(settings)
+    yield from _modules()
+    yield from _weights(settings)
+    yield from _store(settings)
+    yield from _server(workspace)
+
+
+def _home(settings: Settings) -> Iterator[Finding]:
+    home = settings.home
+    parent = next(p for p in (home, *home.parents) if p.exists())
+    if not os.access(parent, os.W_OK):
+        yield Finding("problem", "home folder", f"{home} cannot be written", f"chown -R $USER {home}")
+        return
+    if home.exists() and home.stat().st_mode & 0o077:
+        yield Finding("note", "home folder", f"{home} can be read by others", f"chmod 700 {home}")
+    else:
+        yield Finding("ok", "home folder", str(home))
+    free = shutil.disk_usage(parent).free
+    yield Finding("ok" if free > _FREE_BYTES else "note", "free disk", f"{free / (1 << 30):.1f} GiB")
+
+
+def _modules() -> Iterator[Finding]:
+    for module, (purpose, extra, needed) in _OPTIONAL.items():
+        if find_spec(module) is not None:
+            yield Finding("ok", purpose, module)
+        else:
+            level = "problem" if needed else "note"
+            yield Finding(level, purpose, f"{module} is not installed", f"pip install 'athanor[{extra}]'")
+
+
+def _weights(settings: Settings) -> Iterator[Finding]:
+    cache = settings.home / "verified.json"
+    knowledge = settings.knowledge
+    checks = {"embedder weights": lambda: resolve_embedder(knowledge.embedder, cache=cache).profile.id}
+    if knowledge.reranker:
+        checks["reranker weights"] = lambda: resolve_reranker(knowledge.reranker or "default", cache=cache).id
+    for name in {settings.chat: None, **settings.models}:
+        entry = settings.models.get(name)
+        if entry is None or not entry.source.startswith("hub:"):  # a check does not download
+            checks[f"model {name}"] = lambda name=name, entry=entry: _model(name, entry, settings)
+    for what, check in checks.items():
+        try:
+            yield Finding("ok", what, check())
+        except AthanorError as error:
+            yield Finding("problem", what, f"{error.message} [{error.where}]", error.hint or "")
+
+
+def _model(name: str, entry: object, settings: Settings) -> str:
+    resolved = resolve_chat(name, entry, settings.home)  # type: ignore[arg-type]
+    return str(resolved.url or resolved.path)
+
+
+def _store(settings: Settings) -> Iterator[Finding]:
+    try:
+        check_single_library()
+        database = settings.home / "athanor.db"
+        if settings.store.url is None and not database.exists():
+            yield Finding("ok", "store", "made at the first start")
+            return
+        store = Store.open(settings.store.url or f"sqlite:///{database}", blobs=settings.home / "blobs")
+    except AthanorError as error:
+        yield Finding("problem", "store", error.message, error.hint or "")
+        return
+    try:
+        for base in store.knowledge.list():
+            problems = store.chunks.verify(base.id)
+            detail = problems[0] if problems else f"{base.documents} documents, {base.chunks} passages"
+            mend = f"athanor ingest FOLDER --kb {base.name}" if problems else ""
+            yield Finding("problem" if problems else "ok", f"knowledge base {base.name}", detail, mend)
+        broken = store.audit.verify()
+        yield Finding("ok" if not broken else "problem", "audit chain", str(broken or "whole"))
+    finally:
+        store.close()
+
+
+def _server(workspace: Workspace) -> Iterator[Finding]:
+    url = workspace.running()
+    if url is None:
+        yield Finding("note", "server", "not running", "athanor up")
+        return
+    yield Finding("ok", "server", url)
+    with workspace.client() as client:
+        for card in client.get("/api/models")["data"]:
+            level = "problem" if card["status"] == "failed" else "ok"
+            yield Finding(level, f"running {card['name']}", f"{card['status']} {card['detail']}".strip())

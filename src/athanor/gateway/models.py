@@ -1,0 +1,112 @@
+"""The chat models of the settings: found, proven and started when they are first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio import to_thread
+
+from athanor.config import ModelSettings, Settings
+from athanor.engines import Engine, build_engine
+from athanor.errors import AthanorError, NotFoundError
+from athanor.models import resolve_chat
+from athanor.types import EngineState, EngineStatus
+
+
+class Model:
+    """One name and the engine behind it.
+
+    Finding a model may take long (a hub's file is loaded, a hash computed), so it happens at the first use, in a thread.
+    What went wrong is kept and told to everyone who asks, until a new start.
+    """
+
+    def __init__(self, name: str, settings: ModelSettings | None, home: Path, wait: str) -> None:
+        self.name = name
+        self._settings = settings
+        self._home = home
+        self._wait = wait
+        self._engine: Engine | None = None
+        self._error: AthanorError | None = None
+        self._lock = anyio.Lock()
+
+    async def engine(self) -> Engine:
+        """The engine, made if this is the first call.
+
+        Raises:
+            AthanorError: the model cannot be found, or its weights are not the pinned ones.
+        """
+        async with self._lock:
+            if self._engine is None:
+                try:
+                    resolved = await to_thread.run_sync(resolve_chat, self.name, self._settings, self._home)
+                    self._engine = build_engine(resolved, self._settings, home=self._home, wait=self._wait)
+                except AthanorError as error:
+                    self._error = error
+                    raise
+                self._error = None
+            return self._engine
+
+    def card(self) -> dict[str, Any]:
+        """What people see of it."""
+        state = self.state()
+        profile = self._engine.profile if self._engine is not None else None
+        return {
+            "name": self.name,
+            "kind": "chat",
+            "status": state.status,
+            "backend": state.backend,
+            "detail": state.detail,
+            "licence": profile.licence if profile else "",
+            "context": profile.context if profile else None,
+            "grounded": profile.grounded if profile else None,
+            "note": profile.note if profile else "",
+        }
+
+    def state(self) -> EngineState:
+        if self._engine is not None:
+            return self._engine.state()
+        backend = self._settings.backend if self._settings else "auto"
+        if self._error is not None:
+            return EngineState(status=EngineStatus.FAILED, backend=backend, detail=str(self._error))
+        return EngineState(status=EngineStatus.STOPPED, backend=backend)
+
+    async def aclose(self) -> None:
+        if self._engine is not None:
+            await self._engine.aclose()
+
+
+class Models:
+    """All chat models by name: those of the settings, and the default from the catalogue."""
+
+    def __init__(self, settings: Settings) -> None:
+        named: Mapping[str, ModelSettings | None] = {settings.chat: None, **settings.models}
+        self.default = settings.chat
+        self._models = {
+            name: Model(name, entry, settings.home, settings.processor_wait) for name, entry in sorted(named.items())
+        }
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._models
+
+    def names(self) -> list[str]:
+        return list(self._models)
+
+    def get(self, name: str) -> Model:
+        """The model called `name`.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        if name not in self._models:
+            raise NotFoundError(f"There is no model named {name!r}.", where="model", hint="GET /v1/models lists them.")
+        return self._models[name]
+
+    def cards(self) -> list[dict[str, Any]]:
+        return [model.card() for model in self._models.values()]
+
+    async def aclose(self) -> None:
+        for model in self._models.values():
+            await model.aclose()
