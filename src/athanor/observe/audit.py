@@ -1,0 +1,67 @@
+"""Who did what to what: the actions that go into the audit chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection
+
+from athanor.store import Store
+from athanor.types import AuditEntry, Principal
+
+
+class Action(StrEnum):
+    """What is audited. Programs match on these words, so they never change."""
+
+    KEY_CREATED = "key.created"
+    KEY_REVOKED = "key.revoked"
+    LINK_CREATED = "link.created"
+    LINK_USED = "link.used"
+    SESSION_ENDED = "session.ended"
+    KNOWLEDGE_CREATED = "knowledge.created"
+    KNOWLEDGE_RENAMED = "knowledge.renamed"
+    KNOWLEDGE_DELETED = "knowledge.deleted"
+    DOCUMENT_DELETED = "document.deleted"
+    FILE_UPLOADED = "file.uploaded"
+    FILE_DELETED = "file.deleted"
+    INGESTION_STARTED = "ingestion.started"
+    JOB_CANCELLED = "job.cancelled"
+    SERVER_STARTED = "server.started"
+
+
+SYSTEM = "system"
+"""The principal of what nobody asked for."""
+
+
+class AuditLog:
+    """Appends to the chain."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def record(
+        self,
+        action: Action,
+        *,
+        by: Principal | None,
+        subject: str,
+        details: Mapping[str, Any] | None = None,
+        conn: Connection | None = None,
+    ) -> AuditEntry:
+        """Append one entry; `by=None` is the system itself. Blocks until it is on disk.
+
+        Args:
+            subject: id of what was acted on.
+            details: JSON; never a secret, never the text of a document.
+            conn: the transaction of the action, so that neither is there without the other.
+
+        Raises:
+            InputError: `details` are not JSON.
+            StoreError: the store refused it. Then the action must not go on either.
+        """
+        principal = SYSTEM if by is None else by.id
+        return self._store.audit.append(
+            principal=principal, action=action.value, subject=subject, details=details, conn=conn
+        )
