@@ -1,0 +1,169 @@
+"""One parser process, as its parent sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections import deque
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from athanor.data.limits import EXIT_MEMORY, ParserLimits
+from athanor.data.wire import BLOCK_BYTES, LENGTH, MAX_BLOCKS, MAX_HEADER, pack_request, unpack_header
+
+_SAMPLE_SECONDS = 0.2
+_STDERR_BYTES = 2048
+
+
+class ChildDiedError(Exception):
+    """The child ended, or answered nonsense, in the middle of a document."""
+
+
+class Child:
+    """One process and the pipes to it."""
+
+    def __init__(self, process: asyncio.subprocess.Process, limits: ParserLimits) -> None:
+        self._process = process
+        self._payload_limit = limits.text_bytes + MAX_BLOCKS * BLOCK_BYTES
+        self._clock: asyncio.TimerHandle | None = None
+        self._largest = 0
+        self._stderr = bytearray()
+        self._listener = asyncio.create_task(self._listen())
+        self.documents = 0
+        self.closed = False
+        self.failed = False
+        """It crashed, ran out of memory, or met an error that its parser did not expect."""
+
+    @classmethod
+    async def start(cls, limits: ParserLimits) -> Child:
+        # -P: a file called `lxml.py` in the current folder must not be imported. The environment stays here, with its
+        # secrets.
+        kept = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-B",
+            "-m",
+            "athanor.data.worker",
+            json.dumps(asdict(limits)),
+            str(os.getpid()),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=1 << 20,
+            env={key: value for key, value in os.environ.items() if key in kept},
+            start_new_session=True,  # a Ctrl-C in the terminal is for the server to handle
+        )
+        return cls(process, limits)
+
+    @property
+    def alive(self) -> bool:
+        return not self.closed and self._process.returncode is None
+
+    async def ask(self, path: Path, name: str) -> tuple[dict[str, Any], bytes]:
+        """Send one request and read its answer.
+
+        Raises:
+            ChildDiedError: it died first, or its answer breaks the rules.
+        """
+        self.documents += 1
+        reader, writer = self._process.stdout, self._process.stdin
+        assert reader is not None
+        assert writer is not None
+        watch = asyncio.create_task(self._measure())
+        try:
+            writer.write(pack_request(path, name))
+            await writer.drain()
+            size = LENGTH.unpack(await reader.readexactly(LENGTH.size))[0]
+            if size > MAX_HEADER:
+                raise ChildDiedError("its answer is too long")
+            header = unpack_header(await reader.readexactly(size))
+            if header["payload"] > self._payload_limit:
+                raise ChildDiedError("its answer is too long")
+            return header, await reader.readexactly(header["payload"])
+        except (OSError, asyncio.IncompleteReadError) as error:
+            raise ChildDiedError("its process ended") from error
+        finally:
+            watch.cancel()
+
+    def kill(self) -> None:
+        """End the process now."""
+        self.stop_clock()
+        self.closed = True
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def bury(self) -> None:
+        """Wait for the end of a child that is dying, so that its own exit status is known; then kill it."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.ended(), 0.5)
+        self.failed = True
+        self.kill()
+
+    async def ended(self) -> None:
+        """Wait for the end of the process and for its last words."""
+        await self._process.wait()
+        await asyncio.wait([self._listener])
+
+    def start_clock(self, seconds: float, idle: deque[Child]) -> None:
+        """Leave after `seconds` without work."""
+
+        def leave() -> None:
+            with contextlib.suppress(ValueError):
+                idle.remove(self)
+            self.closed = True
+            if self._process.stdin is not None:
+                self._process.stdin.close()  # the child ends at the end of its input
+
+        self._clock = asyncio.get_running_loop().call_later(seconds, leave)
+
+    def stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+    def out_of_memory(self, limits: ParserLimits) -> bool:
+        """Whether the dead child died of its memory limit."""
+        said = (
+            b"bad_alloc" in self._stderr or b"out of memory" in self._stderr.lower() or b"MemoryError" in self._stderr
+        )
+        return self._process.returncode == EXIT_MEMORY or said or self._largest > 0.8 * limits.memory_bytes
+
+    def obituary(self) -> str:
+        """How the dead child died, in a few words."""
+        code = self._process.returncode
+        if code is None or code == 0:
+            return ""
+        if code > 0:
+            return f"exit code {code}"
+        with contextlib.suppress(ValueError):
+            return signal.Signals(-code).name
+        return f"signal {-code}"
+
+    async def _measure(self) -> None:
+        """Follow the child's address space: a native library that finds no memory just crashes."""
+        statm = Path(f"/proc/{self._process.pid}/statm")
+        page = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+        while True:
+            try:
+                self._largest = max(self._largest, _pages(statm) * page)
+            except (OSError, ValueError, IndexError):
+                return
+            await asyncio.sleep(_SAMPLE_SECONDS)
+
+    async def _listen(self) -> None:
+        """Keep the end of what the child prints: it must not fill its pipe and stop."""
+        assert self._process.stderr is not None
+        while data := await self._process.stderr.read(4096):
+            self._stderr = (self._stderr + data)[-_STDERR_BYTES:]
+
+
+def _pages(statm: Path) -> int:
+    """Size of a process's address space. `/proc` never blocks."""
+    return int(statm.read_text().split()[0])

@@ -1,0 +1,260 @@
+"""PDF by PDFium: page after page, so that memory does not grow with the number of pages.
+
+What it does not do: OCR, tables (their cells come as lines), and columns that a file draws in another order than they
+are read.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator
+from ctypes import byref
+from pathlib import Path
+from typing import Any
+
+from athanor.data.build import TextBuilder, collapse, stem
+from athanor.data.parsers._pdf_lines import ITEM, Line, Page, Words, ends_open, letters, paragraphs, without_margins
+from athanor.errors import DocumentError
+from athanor.plugins import require
+from athanor.types import ParsedDocument
+
+_LIGATURES = str.maketrans(
+    {
+        "ﬀ": "ff",
+        "ﬁ": "fi",
+        "ﬂ": "fl",
+        "ﬃ": "ffi",
+        "ﬄ": "ffl",
+        "ﬅ": "st",
+        "ﬆ": "st",
+        "\uf0b7": "•",
+        "\uf0a7": "▪",
+        "\x02": "-",
+    }
+)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_GENERIC_TITLE = re.compile(
+    r"untitled|microsoft (word|powerpoint) - |.*\.(docx?|pptx?|tex|dvi|indd|pdf|xlsx?|qxd)\Z", re.IGNORECASE
+)
+_SAMPLE_PAGES = 12
+_HEADING_RATIO = 1.15
+"""A heading's lines are at least this much higher than those of the body."""
+_HEADING_CHARACTERS = 200
+_PASSWORD = 4  # FPDF_ERR_PASSWORD
+
+
+class PdfParser:
+    """Headings come from the file's outline, or else from type sizes when these are few and used for little text."""
+
+    mimes: tuple[str, ...] = ("application/pdf",)
+    suffixes: tuple[str, ...] = (".pdf",)
+
+    def parse(self, path: Path, name: str) -> ParsedDocument:
+        pdfium = require("pypdfium2", extra="knowledge")
+        raw = require("pypdfium2.raw", extra="knowledge")
+        try:
+            file = pdfium.PdfDocument(path)
+        except pdfium.PdfiumError as error:
+            raise _unreadable(error, raw.FPDF_GetLastError(), name) from error
+        try:
+            return _Reader(file, raw, name).read()
+        finally:
+            file.close()
+
+
+def _unreadable(error: Exception, code: int, name: str) -> DocumentError:
+    if code == _PASSWORD or "password" in str(error).lower():
+        hint = "Save a copy without the password, for example with: qpdf --decrypt --password=… IN.pdf OUT.pdf."
+        return DocumentError("The PDF is encrypted with a password.", reason="encrypted", where=name, hint=hint)
+    return DocumentError("The PDF is damaged and cannot be opened.", reason="corrupt", where=name)
+
+
+class _Reader:
+    def __init__(self, file: Any, raw: Any, name: str) -> None:
+        self._file = file
+        self._raw = raw
+        self._name = name
+        self._out = TextBuilder()
+        self._body = 0.0
+        self._candidates: list[tuple[int, float, int]] = []  # block, size, characters
+        self._characters = 0
+        self._odd = 0
+        self._blank: list[int] = []
+        self._broken: list[int] = []
+
+    def read(self) -> ParsedDocument:
+        count = len(self._file)
+        self._body = self._body_size(count)
+        outline = self._outline()
+        words = Words()
+        for page in without_margins(self._pages(count)):
+            self._out.page()
+            self._page(page, words, outline.get(page.index, {}))
+        if not self._characters:
+            hint = "It seems to be scanned: make its text readable first, for example with: ocrmypdf IN.pdf OUT.pdf."
+            raise DocumentError("No page of the PDF has text.", reason="no_text", where=self._name, hint=hint)
+        if not outline:
+            self._headings_by_size()
+        title = str(self._file.get_metadata_value("Title") or "")
+        title = "" if _GENERIC_TITLE.match(title) else title
+        document = self._out.build(title=title, mime="application/pdf", warnings=self._warnings())
+        if document.title:
+            return document
+        return self._out.build(title=stem(self._name), mime="application/pdf", warnings=self._warnings())
+
+    def _pages(self, count: int) -> Iterator[Page]:
+        for index in range(count):
+            page = self._lines(index)
+            if not page.lines:
+                self._blank.append(index + 1)
+            yield page
+
+    def _lines(self, index: int) -> Page:
+        """Lines of one page; a page that PDFium cannot read is noted and counts as blank."""
+        pdfium_error = require("pypdfium2", extra="knowledge").PdfiumError
+        try:
+            page = self._file[index]
+        except pdfium_error:
+            self._broken.append(index + 1)
+            return Page(index, 0.0, [])
+        try:
+            text_page = page.get_textpage()
+            try:
+                return Page(index, page.get_height(), list(self._split(text_page)))
+            finally:
+                text_page.close()
+        except pdfium_error:
+            self._broken.append(index + 1)
+            return Page(index, 0.0, [])
+        finally:
+            page.close()
+
+    def _split(self, text_page: Any) -> Iterator[Line]:
+        text: str = text_page.get_text_range()
+        box = self._raw.FS_RECTF()
+        start = 0
+        for found in re.finditer(r"\r\n|\r|\n|\ufffe|\Z", text):
+            piece, at, start = text[start : found.start()], start, found.end()
+            stripped = piece.strip()
+            if not stripped:
+                continue
+            first = at + len(piece) - len(piece.lstrip())
+            corners = []
+            for position in (first, first + len(stripped) - 1):
+                index = self._raw.FPDFText_GetCharIndexFromTextIndex(text_page, position)
+                self._raw.FPDFText_GetLooseCharBox(text_page, index, byref(box))
+                corners.append((box.left, box.right, box.bottom, box.top - box.bottom))
+            clean = collapse(_CONTROLS.sub(" ", stripped.translate(_LIGATURES)))
+            hyphen = found[0] == "\ufffe" or stripped.endswith("\u00ad") or _breaks_word(clean, text, start)
+            if clean:
+                clean = clean[:-1] if hyphen and clean.endswith("-") else clean
+                yield Line(
+                    clean, corners[0][0], corners[1][1], corners[0][2], max(corners[0][3], corners[1][3]), hyphen
+                )
+
+    def _body_size(self, count: int) -> float:
+        """Line height of most characters, from pages spread over the document."""
+        sizes: Counter[float] = Counter()
+        step = max(count // _SAMPLE_PAGES, 1)
+        for index in range(0, count, step):
+            for line in self._lines(index).lines:
+                sizes[round(line.height, 1)] += len(line.text)
+        self._broken.clear()
+        return sizes.most_common(1)[0][0] if sizes else 0.0
+
+    def _outline(self) -> dict[int, dict[str, int]]:
+        """Bookmarks by page: their letters and level. An outline of less than three entries tells nothing."""
+        found: dict[int, dict[str, int]] = {}
+        total = 0
+        for mark in self._file.get_toc(max_depth=6):
+            target = mark.get_dest()
+            page = target.get_index() if target is not None else None
+            key = letters(mark.get_title() or "")
+            if page is not None and key:
+                found.setdefault(page, {}).setdefault(key, mark.level + 1)
+                total += 1
+            if total >= 10_000:
+                break
+        return found if total >= 3 else {}
+
+    def _page(self, page: Page, words: Words, titles: dict[str, int]) -> None:
+        first = True
+        for made in paragraphs(page, words, frozenset(titles)):
+            self._characters += len(made.text)
+            self._odd += made.text.count("\ufffd") + sum("\ue000" <= c <= "\uf8ff" for c in made.text)
+            level = titles.get(letters(made.text), 0) if len(made.text) <= _HEADING_CHARACTERS else 0
+            if level:
+                self._out.add("heading", made.text, level)
+            elif made.kind == "list" and self._out.last_kind == "list" and not first:
+                self._out.extend(made.text, glue="\n")
+            elif first and self._goes_on(made.text):
+                self._continue(made.text, words)
+            else:
+                block = self._out.add(made.kind, made.text)
+                if block >= 0 and made.kind == "paragraph":
+                    self._consider(block, made.text, made.size)
+            self._open = made
+            first = False
+
+    def _goes_on(self, text: str) -> bool:
+        """Whether the first paragraph of a page goes on with the last one of the page before."""
+        if self._out.last_kind != "paragraph" or ITEM.match(text):
+            return False
+        return self._open.hyphen or (text[0].islower() and ends_open(self._open.text))
+
+    def _continue(self, text: str, words: Words) -> None:
+        if not self._open.hyphen:
+            self._out.extend(text)
+            return
+        glue = "-" if words.join(self._open.text, text).endswith(f"-{text}") else ""
+        self._out.extend(text, glue=glue)
+
+    def _consider(self, block: int, text: str, size: float) -> None:
+        if self._body and size >= _HEADING_RATIO * self._body and len(text) <= _HEADING_CHARACTERS:
+            self._candidates.append((block, size, len(text)))
+
+    def _headings_by_size(self) -> None:
+        """Make the larger lines headings, unless there is so much of them that size means something else."""
+        if sum(length for _, _, length in self._candidates) > 0.3 * self._characters:
+            return
+        sizes: list[float] = []
+        for size in sorted({size for _, size, _ in self._candidates}):
+            if not sizes or size > 1.06 * sizes[-1]:
+                sizes.append(size)
+        for block, size, _ in self._candidates:
+            above = len(sizes) - bisect_left(sizes, size + 0.001)
+            self._out.promote(block, min(above + 1, 6))
+
+    def _warnings(self) -> tuple[str, ...]:
+        warnings = []
+        blank = [page for page in self._blank if page not in set(self._broken)]
+        if blank:
+            warnings.append(f"No text on {_pages(blank)} (scanned, or empty).")
+        if self._broken:
+            warnings.append(f"Could not read {_pages(self._broken)}.")
+        if self._odd > 0.2 * self._characters:
+            warnings.append("Many characters have no meaning outside the PDF's own fonts: search will miss them.")
+        return tuple(warnings)
+
+
+def _breaks_word(line: str, text: str, following: int) -> bool:
+    """A hyphen that PDFium left at a line's end, between letters and before a small letter."""
+    if not line.endswith("-") or len(line) < 2 or not line[-2].isalpha():
+        return False
+    rest = text[following : following + 8].lstrip()
+    return bool(rest) and rest[0].islower()
+
+
+def _pages(numbers: list[int]) -> str:
+    """`page 3`, or `pages 1-4, 9 and 12 more`."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    shown = [str(a) if a == b else f"{a}-{b}" for a, b in runs[:5]]
+    more = f" and {len(runs) - 5} more ranges" if len(runs) > 5 else ""
+    return f"page{'s' if len(numbers) > 1 else ''} {', '.join(shown)}{more}"

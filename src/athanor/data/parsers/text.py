@@ -1,0 +1,93 @@
+"""Plain text, source code and delimited tables. The source text is the file's own text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from athanor.data.build import stem, storable
+from athanor.data.encoding import decode
+from athanor.types import Block, ParsedDocument
+
+_CODE_NAMES = (
+    ".c .cc .cfg .conf .cpp .cs .css .go .h .hpp .ini .java .js .json .jsonl .jsx .kt .lua .php .pl .py .r .rb .rs "
+    ".scala .sh .sql .swift .toml .ts .tsx .xml .yaml .yml"
+)
+_CODE = tuple(_CODE_NAMES.split())
+_TABLES = {".csv": "text/csv", ".tsv": "text/tab-separated-values"}
+_UNDERLINE = re.compile(r"([=\-~^\"'#*+])\1{2,}\s*\Z")
+_ITEM = re.compile(r"\s{0,6}(?:[-*+•‣◦▪–]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+\S")
+
+
+class TextParser:
+    """Paragraphs are what empty lines divide; underlined lines are headings, as in reStructuredText."""
+
+    mimes: tuple[str, ...] = ("text/plain", "text/csv", "text/tab-separated-values", "text/x-source")
+    suffixes: tuple[str, ...] = (".txt", ".text", ".log", ".rst", ".adoc", ".tex", ".csv", ".tsv", *_CODE)
+
+    def parse(self, path: Path, name: str) -> ParsedDocument:
+        text, warnings = decode(path.read_bytes(), name)
+        text = storable(text)
+        suffix = Path(name).suffix.lower()
+        if suffix in _TABLES:
+            mime, blocks = _TABLES[suffix], _whole(text, "table")
+        elif suffix in _CODE:
+            mime, blocks = "text/x-source", _whole(text, "code")
+        else:
+            mime, blocks = "text/plain", list(_paragraphs(text))
+        heading = next((block for block in blocks if block.kind == "heading"), None)
+        title = text[heading.start : heading.end].strip()[:200] if heading else stem(name)
+        return ParsedDocument(text=text, title=title, mime=mime, blocks=tuple(blocks), warnings=warnings)
+
+
+def _whole(text: str, kind: str) -> list[Block]:
+    start, end = len(text) - len(text.lstrip()), len(text.rstrip())
+    return [Block(kind=kind, start=start, end=end)] if start < end else []
+
+
+def _lines(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end (without the line end) of each line."""
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield start, end
+        start = end + 1
+    yield start, len(text)
+
+
+def _paragraphs(text: str) -> Iterator[Block]:
+    levels: dict[str, int] = {}
+    lines: list[tuple[int, int]] = []
+    for start, end in _lines(text):
+        if end == start or text[start:end].isspace():
+            yield from _group(text, lines, levels)
+            lines = []
+        else:
+            lines.append((start, end))
+    yield from _group(text, lines, levels)
+
+
+def _group(text: str, lines: list[tuple[int, int]], levels: dict[str, int]) -> Iterator[Block]:
+    """The lines between two empty lines: perhaps a heading, then a list or a paragraph."""
+    if len(lines) >= 3 and _UNDERLINE.match(text, *lines[0]) and _UNDERLINE.match(text, *lines[2]):
+        lines = lines[1:]  # a heading between two rules
+    if len(lines) >= 2:
+        (start, end), rule = lines[0], lines[1]
+        mark = _UNDERLINE.match(text, *rule)
+        if mark and rule[1] - rule[0] >= min(end - start, 200) and not _UNDERLINE.match(text, start, end):
+            level = levels.setdefault(mark[1], len(levels) + 1)
+            yield _block(text, "heading", start, end, min(level, 6))
+            lines = lines[2:]
+    if lines:
+        items = sum(1 for start, end in lines if _ITEM.match(text, start, end))
+        kind = "list" if items > 1 or (items and len(lines) == 1) else "paragraph"
+        yield _block(text, kind, lines[0][0], lines[-1][1])
+
+
+def _block(text: str, kind: str, start: int, end: int, level: int = 0) -> Block:
+    """A block without the white space at its ends."""
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return Block(kind=kind, start=start, end=end, level=level)

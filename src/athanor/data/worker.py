@@ -1,0 +1,170 @@
+"""The process that parses: `python -m athanor.data.worker LIMITS PARENT`. Reads requests from stdin, answers on stdout.
+
+It may do little: no network, no files written, no programs started, bounded memory, and it ends with its parent. It can
+read what its user can read; a parser that is taken over could read other files but has nowhere to send them except into
+the text of its answer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from athanor.data.base import Parser
+from athanor.data.build import storable
+from athanor.data.detect import detect, registry
+from athanor.data.limits import EXIT_MEMORY, ParserLimits, check_file, memory_error
+from athanor.data.wire import LENGTH, check_document, pack_document, pack_error, read_request
+from athanor.errors import AthanorError, DocumentError
+from athanor.types import ParsedDocument
+
+EXIT_ORPHAN = 78
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_SIGKILL = 9
+_FORBIDDEN = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto", "subprocess.Popen", "os.exec",
+              "os.posix_spawn", "os.fork", "os.forkpty", "os.system", "urllib.Request")  # fmt: skip
+
+
+def main() -> None:
+    """Serve requests until stdin closes."""
+    limits = ParserLimits(**json.loads(sys.argv[1]))
+    parent = int(sys.argv[2])
+    answers = _claim_stdout()
+    _confine(limits, parent)
+    serve(sys.stdin.buffer, answers, limits)
+
+
+def serve(requests: BinaryIO, answers: BinaryIO, limits: ParserLimits) -> None:
+    """Answer each request with one frame."""
+    parsers: Mapping[str, Parser] | None = None
+    while len(size := requests.read(LENGTH.size)) == LENGTH.size:
+        path, name = read_request(requests.read(LENGTH.unpack(size)[0]))
+        started = time.perf_counter()
+        try:
+            parsers = parsers or registry()
+            document = parse(path, name, parsers, limits)
+            frame = pack_document(document, _statistics(started))
+        except AthanorError as error:
+            frame = pack_error(error, _statistics(started))
+        except MemoryError:
+            frame = pack_error(memory_error(name, limits), {**_statistics(started), "spent": True})
+        except Exception as error:
+            frame = pack_error(_corrupt(error, name), {**_statistics(started), "spent": True})
+        answers.write(frame)
+        answers.flush()
+        document = None  # type: ignore[assignment]
+        del frame
+        gc.collect()
+
+
+def parse(path: Path, name: str, parsers: Mapping[str, Parser], limits: ParserLimits) -> ParsedDocument:
+    """Read one file within the limits on sizes; the limits on time and memory are the process's.
+
+    Raises:
+        DocumentError: it cannot be read.
+    """
+    check_file(path, name, limits)
+    parser = detect(path, name, parsers)
+    document = parser.parse(path, name)
+    if not document.blocks:
+        raise DocumentError("The document has no text.", reason="no_text", where=name)
+    if len(document.text) > limits.text_bytes or len(document.text.encode(errors="replace")) > limits.text_bytes:
+        message = f"Its text is larger than {limits.text_bytes / 2**20:,.0f} MiB."
+        raise DocumentError(message, reason="too_large", where=name, hint="Split it into several documents.")
+    if storable(document.text) != document.text:
+        raise ValueError("the parser left characters that cannot be stored")
+    check_document(document)
+    return document
+
+
+def _corrupt(error: Exception, name: str) -> DocumentError:
+    detail = (str(error).strip().splitlines() or [""])[0][:200]
+    what = "It is nested too deeply" if isinstance(error, RecursionError) else "The file is damaged or malformed"
+    message = f"{what} ({type(error).__name__}{': ' if detail else ''}{detail})."
+    return DocumentError(message, reason="corrupt", where=name)
+
+
+def _claim_stdout() -> BinaryIO:
+    """The pipe to the parent. Whatever a library prints goes to stderr instead."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return answers
+
+
+def _statistics(started: float) -> dict[str, Any]:
+    return {"seconds": round(time.perf_counter() - started, 4), "peak": peak_memory(), "resident": resident_memory()}
+
+
+def peak_memory() -> int:
+    """Largest resident memory of this process so far, in bytes; 0 where unknown."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def resident_memory() -> int:
+    """Resident memory of this process now, in bytes; the peak where the present is unknown."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return peak_memory()
+
+
+def _confine(limits: ParserLimits, parent: int) -> None:
+    """Take away what parsing does not need. Best effort where the system offers less; the watch works everywhere."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        # An empty network namespace. In a user namespace root would lose the right to read others' files.
+        libc.unshare(_CLONE_NEWNET | (_CLONE_NEWUSER if os.geteuid() else 0))
+        libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)  # after unshare, which clears it
+    if os.getppid() != parent:
+        os._exit(EXIT_ORPHAN)
+    threading.Thread(target=_watch, args=(limits, parent), daemon=True).start()
+    _limit_resources(limits)
+    sys.addaudithook(_refuse)
+
+
+def _limit_resources(limits: ParserLimits) -> None:
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return
+    wanted = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0)]
+    if sys.platform == "linux":
+        wanted.append((resource.RLIMIT_AS, limits.memory_bytes))
+    for kind, value in wanted:
+        _, hard = resource.getrlimit(kind)
+        ceiling = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (ceiling, ceiling))
+
+
+def _watch(limits: ParserLimits, parent: int) -> None:
+    """Ends the process with its parent, and over its memory where the system does not limit that itself."""
+    while True:
+        time.sleep(0.5)
+        if os.getppid() != parent:
+            os._exit(EXIT_ORPHAN)
+        if resident_memory() > limits.memory_bytes:
+            os._exit(EXIT_MEMORY)
+
+
+def _refuse(event: str, _: tuple[Any, ...]) -> None:
+    if event.startswith(_FORBIDDEN):
+        raise PermissionError(f"a parser may not do this: {event}")
+
+
+if __name__ == "__main__":
+    main()
