@@ -23,7 +23,9 @@ class RemoteError(AthanorError):
         error = body.get("error", {})
         message = str(error.get("message") or f"The server answered {status}.")
         hint = error.get("hint")
-        super().__init__(message.removesuffix(str(hint)).strip() if hint else message, where=error.get("param"), hint=hint)
+        super().__init__(
+            message.removesuffix(str(hint)).strip() if hint else message, where=error.get("param"), hint=hint
+        )
 
 
 class Client:

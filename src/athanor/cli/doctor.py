@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.util import find_spec
 
 import click
 
 from athanor.cli.client import Workspace
 from athanor.cli.output import as_json, show
-from athanor.config import Settings
+from athanor.config import ModelSettings, Settings
 from athanor.errors import AthanorError
 from athanor.models import resolve_chat, resolve_embedder, resolve_reranker
 from athanor.store import Store, check_single_library
@@ -98,13 +99,15 @@ def _modules() -> Iterator[Finding]:
 def _weights(settings: Settings) -> Iterator[Finding]:
     cache = settings.home / "verified.json"
     knowledge = settings.knowledge
-    checks = {"embedder weights": lambda: resolve_embedder(knowledge.embedder, cache=cache).profile.id}
+    checks: dict[str, Callable[[], str]] = {
+        "embedder weights": lambda: resolve_embedder(knowledge.embedder, cache=cache).profile.id
+    }
     if knowledge.reranker:
         checks["reranker weights"] = lambda: resolve_reranker(knowledge.reranker or "default", cache=cache).id
     for name in {settings.chat: None, **settings.models}:
         entry = settings.models.get(name)
         if entry is None or not entry.source.startswith("hub:"):  # a check does not download
-            checks[f"model {name}"] = lambda name=name, entry=entry: _model(name, entry, settings)
+            checks[f"model {name}"] = partial(_model, name, entry, settings)
     for what, check in checks.items():
         try:
             yield Finding("ok", what, check())
@@ -112,8 +115,8 @@ def _weights(settings: Settings) -> Iterator[Finding]:
             yield Finding("problem", what, f"{error.message} [{error.where}]", error.hint or "")
 
 
-def _model(name: str, entry: object, settings: Settings) -> str:
-    resolved = resolve_chat(name, entry, settings.home)  # type: ignore[arg-type]
+def _model(name: str, entry: ModelSettings | None, settings: Settings) -> str:
+    resolved = resolve_chat(name, entry, settings.home)
     return str(resolved.url or resolved.path)
 
 

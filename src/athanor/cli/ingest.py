@@ -26,8 +26,8 @@ POLL_SECONDS = 0.2
 def ingest(workspace: Workspace, folder: Path, base: str, *, as_json: bool) -> None:
     """Bring a knowledge base in step with FOLDER: new, changed and deleted files.
 
-    Stop it at any moment and run it again: it goes on where it was. Files that cannot be read are listed, one line each,
-    and the rest is ingested.
+    Stop it at any moment and run it again: it goes on where it was. Files that cannot be read are listed, one line
+    each, and the rest is ingested.
     """
     with workspace.client() as client:
         job = run(client, base, folder)
@@ -39,7 +39,7 @@ def ingest(workspace: Workspace, folder: Path, base: str, *, as_json: bool) -> N
 
 def run(client: Client, base: str, folder: Path) -> dict[str, Any]:
     """Start the job, show it until it ends, and print what went wrong file by file."""
-    job = client.post(f"/api/knowledge/{base}/sync", {"folder": str(folder.resolve())})
+    job: dict[str, Any] = client.post(f"/api/knowledge/{base}/sync", {"folder": str(folder.resolve())})
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),

@@ -24,7 +24,9 @@ def list_bases(workspace: Workspace, *, as_json: bool) -> None:
         bases = client.get("/api/knowledge")["data"]
     rows = ((b["name"], b["documents"], b["chunks"], when(b["created_at"]), b["id"]) for b in bases)
     columns = ("NAME", "DOCUMENTS", "PASSAGES", "CREATED", "ID")
-    show(bases, json_=as_json, columns=columns, rows=rows, empty="There is none yet. 'athanor ingest FOLDER' makes one.")
+    show(
+        bases, json_=as_json, columns=columns, rows=rows, empty="There is none yet. 'athanor ingest FOLDER' makes one."
+    )
 
 
 @kb.command()
@@ -55,7 +57,9 @@ def documents(workspace: Workspace, name: str, *, as_json: bool) -> None:
     """List the documents of a knowledge base."""
     with workspace.client() as client:
         data = client.get(f"/api/knowledge/{name}/documents")["data"]
-    rows = ((d["source"], d["version"], d["status"], d["chunks"], size(d["size"]), d["error"] or "", d["id"]) for d in data)
+    rows = (
+        (d["source"], d["version"], d["status"], d["chunks"], size(d["size"]), d["error"] or "", d["id"]) for d in data
+    )
     columns = ("SOURCE", "VERSION", "STATUS", "PASSAGES", "SIZE", "PROBLEM", "ID")
     show(data, json_=as_json, columns=columns, rows=rows, empty=f"{name} holds no documents.")
 

@@ -65,15 +65,32 @@ def main() -> None:
     """Run the command line; one clear line for every known error."""
     try:
         cli(standalone_mode=False)
-    except AthanorError as error:
-        where = f" [{error.where}]" if error.where else ""
-        click.secho(f"error: {error.message}{where}", fg="red", err=True)
-        if error.hint:
-            click.echo(f"hint: {error.hint}", err=True)
-        sys.exit(1)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo(err=True)
-        sys.exit(130)
+    except BaseException as error:
+        sys.exit(_report(_cause(error)))
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The error itself, out of the groups that task groups wrap around it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _report(error: BaseException) -> int:
+    """Tell the error on stderr; the exit code for it. What is not known is raised with its traceback."""
+    match error:
+        case AthanorError():
+            where = f" [{error.where}]" if error.where else ""
+            click.secho(f"error: {error.message}{where}", fg="red", err=True)
+            if error.hint:
+                click.echo(f"hint: {error.hint}", err=True)
+            return 1
+        case click.ClickException():
+            error.show()
+            return error.exit_code
+        case click.exceptions.Exit():
+            return error.exit_code
+        case click.Abort() | KeyboardInterrupt():
+            click.echo(err=True)
+            return 130
+    raise error

@@ -6,24 +6,24 @@ import fcntl
 import json
 import os
 import socket
-import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from concurrent.futures import wait
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import IO
 
 import anyio
 import uvicorn
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+from anyio.from_thread import start_blocking_portal
 from fastapi import FastAPI
 
 from athanor.config import Settings
 from athanor.errors import ConfigError
 from athanor.gateway import App, open_app
-from athanor.server import create_app, is_loopback
+from athanor.server import create_app
 from athanor.worker import Runner
-
-Ready = Callable[[str], None]
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -48,40 +48,61 @@ def listen(settings: Settings) -> socket.socket:
     return bound
 
 
-async def serve(settings: Settings, bound: socket.socket, *, console: bool, ready: Ready | None = None) -> None:
-    """Serve until stopped: the API first, then the models, the worker and the console behind it."""
+class _Server(uvicorn.Server):
+    """A server that says when it listens."""
+
+    def __init__(self, http: FastAPI) -> None:
+        # The lifespan is ours: `open_app` outlives every request.
+        config = uvicorn.Config(
+            http,
+            log_level="warning",
+            lifespan="off",
+            timeout_graceful_shutdown=3,
+            server_header=False,
+            ws="websockets-sansio",
+        )
+        super().__init__(config)
+        self.listens = anyio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listens.set()
+
+
+async def serve(
+    settings: Settings,
+    bound: socket.socket,
+    *,
+    console: bool,
+    task_status: TaskStatus[str] = TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until stopped: the API first, then the models, the worker and the console behind it.
+
+    Reports its URL as started when requests are answered and the console, if asked for, can be opened.
+    """
     address = bound.getsockname()
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
     url = f"http://{host}:{address[1]}"
     with holding(settings.home) as home:
-        async with open_app(settings) as app:
+        async with open_app(settings) as app, anyio.create_task_group() as group:
             http = create_app(app)
-            config = uvicorn.Config(
-                http, log_level="warning", lifespan="off", timeout_graceful_shutdown=3, server_header=False, ws="websockets-sansio"
-            )
-            server = uvicorn.Server(config)
-            async with anyio.create_task_group() as group:
-                group.start_soon(_behind, server, app, http, url, home, console, ready)
-                await server.serve(sockets=[bound])
-                group.cancel_scope.cancel()
+            server = _Server(http)
+            group.start_soon(_until_stopped, server, bound, group.cancel_scope)
+            await server.listens.wait()
+            _announce(home, url, app.instance)
+            group.start_soon(app.start)
+            group.start_soon(Runner(app.store, app.handlers).run_forever)
+            if console:
+                await group.start(_console, app, http)
+            task_status.started(url)
 
 
-async def _behind(
-    server: uvicorn.Server, app: App, http: FastAPI, url: str, home: Path, console: bool, ready: Ready | None
-) -> None:
-    while not server.started:
-        await anyio.sleep(0.005)
-    _announce(home, url, app.instance)
-    async with anyio.create_task_group() as group:
-        group.start_soon(app.start)
-        group.start_soon(Runner(app.store, app.handlers).run_forever)
-        if console:
-            await group.start(_console, app, http)
-        if ready is not None:
-            ready(url)
+async def _until_stopped(server: _Server, bound: socket.socket, scope: anyio.CancelScope) -> None:
+    await server.serve(sockets=[bound])
+    scope.cancel()
 
 
-async def _console(app: App, http: FastAPI, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+async def _console(app: App, http: FastAPI, *, task_status: TaskStatus[None]) -> None:
     # Imported when the API already answers: it is the slowest import of all.
     from athanor.console import mounted  # noqa: PLC0415
 
@@ -104,8 +125,8 @@ def holding(home: Path) -> Iterator[Path]:
     Raises:
         ConfigError: another server holds it.
     """
+    os.umask(0o077)  # whatever this process writes is its owner's alone
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock: IO[str]
     with (home / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -125,49 +146,14 @@ def holding(home: Path) -> Iterator[Path]:
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
     """A server in a thread of this process, on a free port, for the length of the block. Yields its URL."""
-    private = settings.model_copy(update={"server": settings.server.model_copy(update={"host": "127.0.0.1", "port": 0})})
+    private = settings.model_copy(
+        update={"server": settings.server.model_copy(update={"host": "127.0.0.1", "port": 0})}
+    )
     bound = listen(private)
-    started = threading.Event()
-    urls: list[str] = []
-    failures: list[BaseException] = []
-    stop = threading.Event()
-
-    def ready(url: str) -> None:
-        urls.append(url)
-        started.set()
-
-    async def run() -> None:
-        async with anyio.create_task_group() as group:
-            group.start_soon(_stopper, stop, group.cancel_scope)
-            await serve(private, bound, console=False, ready=ready)
-
-    def main() -> None:
+    with start_blocking_portal() as portal:
+        running, url = portal.start_task(partial(serve, private, bound, console=False))
         try:
-            anyio.run(run)
-        except BaseException as error:  # noqa: BLE001  handed to the caller's thread
-            failures.append(error)
+            yield url
         finally:
-            started.set()
-
-    thread = threading.Thread(target=main, name="athanor-server", daemon=True)
-    thread.start()
-    started.wait()
-    try:
-        if failures:
-            raise _cause(failures[0])
-        yield urls[0]
-    finally:
-        stop.set()
-        thread.join(timeout=15)
-
-
-async def _stopper(stop: threading.Event, scope: anyio.CancelScope) -> None:
-    while not stop.is_set():
-        await anyio.sleep(0.05)
-    scope.cancel()
-
-
-def _cause(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
+            running.cancel()
+            wait([running])

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import webbrowser
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,18 +56,28 @@ def up(
     bound = listen(settings)
     started = time.perf_counter()
 
-    def ready(url: str) -> None:
-        talk().print(f"Athanor is up at {url} [dim]({time.perf_counter() - started:.1f} s)[/]")
-        _Welcome(workspace, url, docs, base, question, browser=browser, once=once).start()
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            url = await group.start(partial(serve, settings, bound, console=settings.server.console))
+            talk().print(f"Athanor is up at {url} [dim]({time.perf_counter() - started:.1f} s)[/]")
+            _Welcome(workspace, url, docs, base, question, browser=browser, once=once).start()
 
-    anyio.run(lambda: serve(settings, bound, console=settings.server.console, ready=ready))
+    anyio.run(main)
 
 
 class _Welcome:
     """What a person sees after the start: the ingestion, one answer, the way into the console."""
 
     def __init__(
-        self, workspace: Workspace, url: str, docs: Path | None, base: str, question: str | None, *, browser: bool, once: bool
+        self,
+        workspace: Workspace,
+        url: str,
+        docs: Path | None,
+        base: str,
+        question: str | None,
+        *,
+        browser: bool,
+        once: bool,
     ) -> None:
         self._workspace = workspace
         self._client = Client(url, workspace.local_key())
@@ -82,7 +93,7 @@ class _Welcome:
     def _guarded(self) -> None:
         try:
             self.run()
-        except Exception as error:  # noqa: BLE001  the server goes on; the person is told why the welcome ended
+        except Exception as error:
             talk().print(f"[red]error:[/] {escape(str(error))}")
         if self._once:
             os.kill(os.getpid(), 2)
@@ -109,7 +120,9 @@ class _Welcome:
 
     def _console(self) -> None:
         link = self._client.url + self._client.post("/api/links")["path"]
-        talk().print(f"\nConsole: {link}\n[dim]The link works once, for ten minutes. Ctrl-C stops the server.[/]", soft_wrap=True)
+        talk().print(
+            f"\nConsole: {link}\n[dim]The link works once, for ten minutes. Ctrl-C stops the server.[/]", soft_wrap=True
+        )
         if self._browser and _has_display():
             webbrowser.open(link)
 

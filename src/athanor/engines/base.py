@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 from athanor.types import Context, EmbedderProfile, Embeddings, EngineState, Event, Profile, Request
@@ -20,7 +20,7 @@ class Engine(Protocol):
     @property
     def profile(self) -> Profile: ...
 
-    def run(self, request: Request, ctx: Context) -> AsyncIterator[Event]: ...
+    def run(self, request: Request, ctx: Context) -> AsyncGenerator[Event, None]: ...
 
     def state(self) -> EngineState: ...
 

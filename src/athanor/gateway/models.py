@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from athanor.types import EngineState, EngineStatus
 class Model:
     """One name and the engine behind it.
 
-    Finding a model may take long (a hub's file is loaded, a hash computed), so it happens at the first use, in a thread.
-    What went wrong is kept and told to everyone who asks, until a new start.
+    Finding a model may take long (a hub's file is loaded, a hash computed), so it happens at the first use, in a
+    thread. What went wrong shows in its state, and the next use tries again.
     """
 
     def __init__(self, name: str, settings: ModelSettings | None, home: Path, wait: str) -> None:
@@ -106,6 +107,11 @@ class Models:
 
     def cards(self) -> list[dict[str, Any]]:
         return [model.card() for model in self._models.values()]
+
+    async def start_default(self) -> None:
+        """Begin loading the default model. What goes wrong is in its state."""
+        with suppress(AthanorError):
+            await (await self.get(self.default).engine()).start()
 
     async def aclose(self) -> None:
         for model in self._models.values():

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import anyio
 
 from athanor.errors import AthanorError
 from athanor.gateway.app import App
-from athanor.types import Context, Event, Finished, NO_USAGE, Request
+from athanor.types import NO_USAGE, Context, Event, Finished, Request
 
 
-async def handle(request: Request, ctx: Context, app: App) -> AsyncIterator[Event]:
+async def handle(request: Request, ctx: Context, app: App) -> AsyncGenerator[Event, None]:
     """Answer `request` for `ctx.principal`, and leave one request row and one trace behind, whatever happens."""
     usage, first, status = NO_USAGE, None, "cancelled"
     started = time.perf_counter()

@@ -59,7 +59,9 @@ class Router:
         """
         own = self._embedder.profile.id
         if name not in {"default", own, own.partition("@")[0]}:
-            raise NotFoundError(f"There is no embedder named {name!r}.", where="model", hint=f"Use {own!r} or 'default'.")
+            raise NotFoundError(
+                f"There is no embedder named {name!r}.", where="model", hint=f"Use {own!r} or 'default'."
+            )
         return self._embedder
 
     def names(self) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from athanor.engines import Embedder, Engine, Reranker
@@ -76,7 +76,7 @@ class KnowledgeEngine:
     async def aclose(self) -> None:
         """Nothing of its own to close."""
 
-    async def run(self, request: Request, ctx: Context) -> AsyncIterator[Event]:
+    async def run(self, request: Request, ctx: Context) -> AsyncGenerator[Event, None]:
         question = checked_query(request.question)
         mode = request.mode or self._settings.mode or self._writer.profile.grounded
         hits = await self._knowledge.search(self._base, question, limit=PASSAGES)
@@ -100,7 +100,7 @@ class KnowledgeEngine:
 
     async def _written(
         self, request: Request, ctx: Context, found: Extraction, hits: list[Hit]
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         async for event in write(request, ctx, hits, writer=self._writer, embedder=self._embedder):
             if isinstance(event, Finished) and event.abstained:
                 # Nothing the model wrote was supported: the sources themselves are the honest answer.

@@ -7,13 +7,14 @@ citation that the writer chooses is a claim, not a proof.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from athanor.engines import Embedder, Engine
 from athanor.rag.ground import Grounder
 from athanor.rag.sentences import complete_sentences
 from athanor.types import (
+    NO_USAGE,
     AnswerMode,
     Cited,
     Context,
@@ -22,7 +23,6 @@ from athanor.types import (
     FinishReason,
     Hit,
     Message,
-    NO_USAGE,
     Request,
     Role,
     TextDelta,
@@ -61,7 +61,7 @@ def fitting(hits: Sequence[Hit], context: int, answer: int) -> list[Hit]:
 
 async def write(
     request: Request, ctx: Context, hits: Sequence[Hit], *, writer: Engine, embedder: Embedder
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     """Supported sentences with their citations, as the model completes them; one `Finished` at the end.
 
     `Finished.abstained` is set when no sentence was supported; nothing was sent then.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -81,9 +82,7 @@ class Ingestion:
         Raises:
             NotFoundError: there is no such folder.
         """
-        folder = folder.expanduser().absolute()
-        if not folder.is_dir():
-            raise NotFoundError("There is no such folder.", where=str(folder))
+        folder = await to_thread.run_sync(_existing, folder)
         arguments = {"knowledge_base": base.id, "folder": str(folder)}
         return await to_thread.run_sync(self._store.jobs.enqueue, self.KIND, arguments)
 
@@ -194,11 +193,8 @@ class _Run:
                     continue
                 state = known.get(source.name)
                 identity = state.document if state else blank.id
-                chunks = await to_thread.run_sync(
-                    lambda parsed=parsed, identity=identity: chunk(
-                        parsed, document_id=identity, target_tokens=self._chunk_tokens
-                    )
-                )
+                cut = partial(chunk, parsed, document_id=identity, target_tokens=self._chunk_tokens)
+                chunks = await to_thread.run_sync(cut)
                 await send.send(_Read(document=_filled(blank, identity, parsed), text=parsed.text, chunks=chunks))
 
     def _blank(self, name: str, source: _Source | None) -> Document:
@@ -286,14 +282,28 @@ class _Run:
         raise JobError("The embedder does not come back.", hint="'athanor doctor' says why; then run the job again.")
 
     async def _note(self, message: str) -> None:
-        counts = {"total": self._total, "done": self._done, "failed": self._failed, "message": message}
-        owner = self._job.lease_owner or ""
-        await to_thread.run_sync(lambda: self._store.jobs.progress(self._job.id, owner, **counts))
+        note = partial(
+            self._store.jobs.progress,
+            self._job.id,
+            self._job.lease_owner or "",
+            total=self._total,
+            done=self._done,
+            failed=self._failed,
+            message=message,
+        )
+        await to_thread.run_sync(note)
 
 
 def embedded_text(title: str, passage: Chunk) -> str:
     """What is embedded for a passage: its heading path, which says what it is about, then its text."""
     return f"{passage.heading or title}\n{passage.text}"
+
+
+def _existing(folder: Path) -> Path:
+    folder = folder.expanduser().absolute()
+    if not folder.is_dir():
+        raise NotFoundError("There is no such folder.", where=str(folder))
+    return folder
 
 
 def _held(state: SourceState | None, sha256: str) -> bool:

@@ -152,7 +152,9 @@ class Knowledge:
                 for chunk in chunks[:1]:
                     topic = (chunk.heading.rpartition(" > ")[2] or document.title).strip(" #:.?!0123456789")
                     if 2 < len(topic) < 80:
-                        questions[f"What is said about {topic[0].lower() + topic[1:] if topic[1:2].islower() else topic}?"] = None
+                        questions[
+                            f"What is said about {topic[0].lower() + topic[1:] if topic[1:2].islower() else topic}?"
+                        ] = None
                 if len(questions) >= limit:
                     break
             return list(questions)[:limit]

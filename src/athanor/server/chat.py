@@ -18,22 +18,25 @@ from athanor.server.wire import ChatRequest
 from athanor.types import Cited, Context, Event, Finished, FinishReason, TextDelta, Usage
 
 router = APIRouter(tags=["chat"])
+_context = context_for("chat.completions")
 
 
 @router.post("/v1/chat/completions", summary="Answer a conversation; a knowledge base is a model name")
 async def chat_completions(
-    body: ChatRequest, app: App = Depends(application), ctx: Context = Depends(context_for("chat.completions"))
+    body: ChatRequest, app: App = Depends(application), ctx: Context = Depends(_context)
 ) -> Response:
     events = handle(body.to_request(), ctx, app)
     headers = {"x-athanor-trace": ctx.trace}
     if not body.stream:
         return JSON(await _whole(events, body.model, ctx), headers=headers)
-    # The first event is awaited before the status line is sent, so that a refused request is a 4xx and not a broken 200.
+    # The first event is awaited before the status line is sent: a refused request is a 4xx and not a broken 200.
     first = await anext(events)
     usage = body.stream_options is not None and body.stream_options.include_usage
     stream = _chunks(first, events, body.model, ctx, with_usage=usage)
     return StreamingResponse(
-        stream, media_type="text/event-stream", headers={**headers, "cache-control": "no-store", "x-accel-buffering": "no"}
+        stream,
+        media_type="text/event-stream",
+        headers={**headers, "cache-control": "no-store", "x-accel-buffering": "no"},
     )
 
 
@@ -52,7 +55,12 @@ async def _whole(events: AsyncIterator[Event], model: str, ctx: Context) -> dict
                 end = event
     message = {"role": "assistant", "content": "".join(text), "refusal": None, "annotations": annotations}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _reason(end)}
-    return {**_head(ctx, model, "chat.completion"), "choices": [choice], "usage": _usage(usage), "athanor": _own(end, ctx)}
+    return {
+        **_head(ctx, model, "chat.completion"),
+        "choices": [choice],
+        "usage": _usage(usage),
+        "athanor": _own(end, ctx),
+    }
 
 
 async def _chunks(

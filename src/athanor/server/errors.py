@@ -39,7 +39,13 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> JSON:
         kind = _TYPES.get(error.status_code, "invalid_request_error" if error.status_code < 500 else "server_error")
-        body = {"message": str(error.detail), "type": kind, "code": f"http_{error.status_code}", "param": None, "hint": None}
+        body = {
+            "message": str(error.detail),
+            "type": kind,
+            "code": f"http_{error.status_code}",
+            "param": None,
+            "hint": None,
+        }
         return JSON({"error": body}, status_code=error.status_code)
 
     @app.exception_handler(Exception)

@@ -25,7 +25,7 @@ async def upload(
     who: Principal = Depends(principal),
 ) -> dict[str, Any]:
     name = PurePosixPath((file.filename or "upload").replace("\\", "/")).name or "upload"
-    return wire(await to_thread.run_sync(lambda: app.store.add_file(name, file.file, purpose=purpose, principal=who.id)))
+    return wire(await app.add_file(name, file.file, purpose=purpose, principal=who.id))
 
 
 @router.get("", summary="List files")
@@ -48,7 +48,9 @@ async def content(file: str, app: App = Depends(application), who: Principal = D
     found = await _own(app, file, who)
     # Never rendered in the browser: an uploaded page must not run with this server's origin.
     return FileResponse(
-        app.store.blobs.path(found.sha256), media_type="application/octet-stream", filename=found.name,
+        app.store.blobs.path(found.sha256),
+        media_type="application/octet-stream",
+        filename=found.name,
         headers={"x-content-type-options": "nosniff"},
     )
 

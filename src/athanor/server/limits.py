@@ -19,10 +19,12 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
+            return
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self._limit:
-            return await self._refuse(scope, receive, send)
+            await self._refuse(scope, receive, send)
+            return
         seen, over, started = 0, False, False
 
         async def counted() -> Message:
@@ -77,10 +79,12 @@ class SameOrigin:
             foreign_origin = bool(origin) and origin.partition("://")[2] != host and b"authorization" not in headers
             if foreign_host or foreign_origin:
                 if scope["type"] == "websocket":
-                    return await send({"type": "websocket.close", "code": 1008})
+                    await send({"type": "websocket.close", "code": 1008})
+                    return
                 error = PermissionDeniedError("This request comes from another site.", where=origin or host)
-                return await JSON(error_body(error), status_code=error.status)(scope, receive, send)
-        return await self._app(scope, receive, send)
+                await JSON(error_body(error), status_code=error.status)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 def _name(host: str) -> str:

@@ -84,9 +84,7 @@ async def search(
 
 
 @router.get("/knowledge/{base}/suggestions", summary="Questions that the documents are likely to answer")
-async def suggestions(
-    base: str, app: App = Depends(application), _: Principal = Depends(principal)
-) -> dict[str, Any]:
+async def suggestions(base: str, app: App = Depends(application), _: Principal = Depends(principal)) -> dict[str, Any]:
     return {"data": await app.knowledge.suggestions(await app.knowledge.base(base))}
 
 
@@ -103,9 +101,7 @@ async def text(
 
 
 @router.delete("/documents/{document}", summary="Delete a document, all its versions")
-async def remove(
-    document: str, app: App = Depends(application), who: Principal = Depends(principal)
-) -> dict[str, Any]:
+async def remove(document: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
     require(who, RoleName.DEVELOPER)
     await app.knowledge.remove(document)
     return {"id": document, "deleted": True}
@@ -142,9 +138,7 @@ async def create_key(
 ) -> dict[str, Any]:
     require(who, RoleName.ADMIN)
     expires = time.time() + 86400 * body.days if body.days else None
-    key, secret = await to_thread.run_sync(
-        lambda: app.keys.create(body.name, body.role, expires_at=expires, by=who)
-    )
+    key, secret = await to_thread.run_sync(lambda: app.keys.create(body.name, body.role, expires_at=expires, by=who))
     return {"id": key.id, "name": key.name, "secret": secret.reveal()}
 
 

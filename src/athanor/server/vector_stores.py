@@ -7,7 +7,7 @@ from typing import Any
 from anyio import to_thread
 from fastapi import APIRouter, Depends
 
-from athanor.errors import InputError, NotFoundError
+from athanor.errors import NotFoundError
 from athanor.gateway import App
 from athanor.governance import require
 from athanor.server.auth import application, principal
@@ -101,9 +101,7 @@ async def attach(
 
 
 @router.get("/{store}/files", summary="List the files of a knowledge base")
-async def list_files(
-    store: str, app: App = Depends(application), _: Principal = Depends(principal)
-) -> dict[str, Any]:
+async def list_files(store: str, app: App = Depends(application), _: Principal = Depends(principal)) -> dict[str, Any]:
     base = await app.knowledge.base(store)
     documents = await app.knowledge.documents(base)
     return _page([_document(base, document) for document in documents if document.file])
@@ -151,7 +149,9 @@ async def _file(app: App, base: KnowledgeBase, file: File) -> dict[str, Any]:
     if not asked or asked[0].arguments["knowledge_base"] != base.id:
         raise NotFoundError("This file is not in the knowledge base.", where=file.id)
     waiting = asked[0].state in {JobState.QUEUED, JobState.RUNNING}
-    return _vector_store_file(base, file.id, file.size, file.created_at, "in_progress" if waiting else "failed", asked[0].message)
+    return _vector_store_file(
+        base, file.id, file.size, file.created_at, "in_progress" if waiting else "failed", asked[0].message
+    )
 
 
 def _document(base: KnowledgeBase, document: Document) -> dict[str, Any]:

@@ -1,0 +1,183 @@
+"""Everything that a request can need, opened once and passed along."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import anyio
+from anyio import to_thread
+
+from athanor.config import Settings
+from athanor.data import ParserLimits, ParserPool
+from athanor.engines import Embedder, LocalSettings, Reranker
+from athanor.engines.adapters.onnx import OnnxEmbedder, OnnxReranker, onnx_process
+from athanor.gateway.models import Models
+from athanor.gateway.router import Router
+from athanor.governance import Keys, Links
+from athanor.models import resolve_embedder, resolve_reranker
+from athanor.observe import Metrics, Spans
+from athanor.rag import AnswerSettings, Ingestion, Knowledge, Retriever
+from athanor.store import Store
+from athanor.types import File, Job, Principal, RoleName, new_id
+
+Handler = Callable[[Job], Awaitable[Mapping[str, object]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """The parts of a running system. Made by `open_app`; nothing of it is global."""
+
+    settings: Settings
+    instance: str
+    """Differs at every start; tells a client that it reached the server it looked for."""
+    store: Store
+    keys: Keys
+    links: Links
+    spans: Spans
+    metrics: Metrics
+    models: Models
+    embedder: Embedder
+    reranker: Reranker | None
+    knowledge: Knowledge
+    ingestion: Ingestion
+    router: Router
+    handlers: Mapping[str, Handler]
+    """Job kind → what does it."""
+
+    async def start(self) -> None:
+        """Begin loading the models of the default set-up. What cannot be loaded says so in its state."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.embedder.start)
+            if self.reranker is not None:
+                group.start_soon(self.reranker.start)
+            group.start_soon(self.models.start_default)
+
+    async def add_file(self, name: str, stream: BinaryIO, *, purpose: str, principal: str) -> File:
+        """Keep an uploaded file: its bytes as a blob, its facts as a row."""
+
+        def add() -> File:
+            sha256 = self.store.blobs.put(stream)
+            file = File(
+                id=new_id("file"),
+                name=name,
+                size=self.store.blobs.size(sha256),
+                sha256=sha256,
+                purpose=purpose,
+                principal=principal,
+                created_at=time.time(),
+            )
+            self.store.files.insert(file)
+            return file
+
+        return await to_thread.run_sync(add)
+
+    async def rate(self, principal: Principal, trace: str, rating: int, comment: str = "") -> None:
+        """Store a verdict on an answer; the last one of each principal counts.
+
+        Raises:
+            NotFoundError: no request left this trace.
+            InputError: `rating` is neither 1 nor -1.
+        """
+
+        def put() -> None:
+            self.store.requests.get(trace)
+            self.store.feedback.put(trace=trace, principal=principal.id, rating=rating, comment=comment)
+
+        await to_thread.run_sync(put)
+
+
+@asynccontextmanager
+async def open_app(
+    settings: Settings, *, embedder: Embedder | None = None, reranker: Reranker | None = None
+) -> AsyncIterator[App]:
+    """Open the store and build everything on it; close all of it in order at the end.
+
+    Models are not loaded here (see `App.start`), so that a server answers at once.
+
+    Args:
+        embedder, reranker: used instead of those of the settings; for tests and for embedding in other programs.
+    """
+    home = settings.home
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        url = settings.store.url or f"sqlite:///{home / 'athanor.db'}"
+        store = await to_thread.run_sync(lambda: Store.open(url, blobs=home / "blobs"))
+        stack.callback(store.close)
+        if embedder is None:
+            used, reranker = await to_thread.run_sync(_onnx, settings)
+        else:
+            used = embedder
+        stack.push_async_callback(used.aclose)
+        if reranker is not None:
+            stack.push_async_callback(reranker.aclose)
+        models = Models(settings)
+        stack.push_async_callback(models.aclose)
+        limits = ParserLimits(
+            seconds=settings.ingest.timeout_s,
+            memory_bytes=settings.ingest.memory_mb << 20,
+            file_bytes=settings.ingest.max_file_mb << 20,
+        )
+        parsers = await stack.enter_async_context(ParserPool(size=settings.ingest.workers, limits=limits))
+        app = _compose(settings, store, models, used, reranker, parsers)
+        await to_thread.run_sync(_first_key, app)
+        yield app
+
+
+def _compose(
+    settings: Settings,
+    store: Store,
+    models: Models,
+    embedder: Embedder,
+    reranker: Reranker | None,
+    parsers: ParserPool,
+) -> App:
+    metrics = Metrics()
+    knowledge = Knowledge(store, embedder, Retriever(store, embedder, reranker))
+    ingestion = Ingestion(
+        store, parsers, embedder, chunk_tokens=settings.knowledge.chunk_tokens, workers=settings.ingest.workers
+    )
+    answers = AnswerSettings(
+        mode=settings.knowledge.mode,
+        threshold=settings.knowledge.threshold,
+        max_sentences=settings.knowledge.max_sentences,
+    )
+    return App(
+        settings=settings,
+        instance=new_id("run"),
+        store=store,
+        keys=Keys(store),
+        links=Links(store),
+        spans=Spans(store, metrics),
+        metrics=metrics,
+        models=models,
+        embedder=embedder,
+        reranker=reranker,
+        knowledge=knowledge,
+        ingestion=ingestion,
+        router=Router(store, models, knowledge, embedder, reranker, answers),
+        handlers={Ingestion.KIND: ingestion.run},
+    )
+
+
+def _onnx(settings: Settings) -> tuple[Embedder, Reranker | None]:
+    cache = settings.home / "verified.json"
+    found = resolve_embedder(settings.knowledge.embedder, cache=cache)
+    name = settings.knowledge.reranker
+    second = resolve_reranker(name, cache=cache) if name else None
+    process = onnx_process(found, second, LocalSettings(wait=settings.processor_wait))
+    return OnnxEmbedder(process, found.profile), OnnxReranker(process) if second else None
+
+
+def _first_key(app: App) -> None:
+    """Make the key of whoever owns the home folder, for the command line. Only the owner can read its file."""
+    path: Path = app.settings.home / "local.key"
+    if path.exists():
+        return
+    _, secret = app.keys.create("local", RoleName.ADMIN)
+    path.touch(mode=0o600)
+    path.write_text(secret.reveal())

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import httpx
+import pytest
+from tests.live import Server
+
+pytestmark = pytest.mark.weights
+
+
+def test_every_route_but_health_and_openapi_needs_a_key(server: Server) -> None:
+    routes = httpx.get(f"{server.url}/openapi.json").json()["paths"]
+    assert "/v1/chat/completions" in routes
+    for path, methods in routes.items():
+        if path == "/health":
+            continue
+        for method in methods:
+            reply = httpx.request(method, f"{server.url}{path}")
+            assert reply.status_code == 401, (method, path, reply.text)
+            assert reply.json()["error"]["hint"]
+
+
+def test_health_says_whether_the_models_are_loaded(server: Server) -> None:
+    body = httpx.get(f"{server.url}/health").json()
+    assert body["status"] in {"ready", "loading"}
+    assert {"echo", "embedder"} <= set(body["models"])
+
+
+def test_metrics_count_requests(server: Server) -> None:
+    with server.client() as client:
+        client.post("/v1/chat/completions", json={"model": "echo", "messages": [{"role": "user", "content": "x"}]})
+        text = client.get("/metrics").text
+    assert "# TYPE" in text
+    assert "athanor_requests" in text
+
+
+def test_a_user_may_ask_but_not_administer(server: Server) -> None:
+    with server.client() as admin:
+        made = admin.post("/api/keys", json={"name": "reader"}).json()
+        user = {"authorization": f"Bearer {made['secret']}"}
+        question = {"model": "echo", "messages": [{"role": "user", "content": "x"}]}
+        assert httpx.post(f"{server.url}/v1/chat/completions", json=question, headers=user).status_code == 200
+        for method, path, body in [
+            ("POST", "/api/keys", {"name": "more"}),
+            ("GET", "/api/keys", None),
+            ("POST", "/api/knowledge/docs/sync", {"folder": "/"}),
+            ("DELETE", "/v1/vector_stores/docs", None),
+        ]:
+            assert httpx.request(method, f"{server.url}{path}", json=body, headers=user).status_code == 403, path
+        assert made["secret"] not in admin.get("/api/keys").text
+        admin.delete(f"/api/keys/{made['id']}")
+    assert httpx.post(f"{server.url}/v1/chat/completions", json=question, headers=user).status_code == 401
+
+
+def test_another_principals_file_does_not_exist_for_a_user(server: Server) -> None:
+    with server.client() as admin:
+        file = admin.post("/v1/files", files={"file": ("a.txt", b"secret")}).json()["id"]
+        secret = admin.post("/api/keys", json={"name": "stranger"}).json()["secret"]
+    with httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {secret}"}) as user:
+        theirs, missing = user.get(f"/v1/files/{file}"), user.get("/v1/files/file_nothing")
+        assert theirs.status_code == missing.status_code == 404
+        assert file not in user.get("/v1/files").text
+
+
+def test_foreign_pages_and_rebound_names_are_refused(server: Server) -> None:
+    assert httpx.get(f"{server.url}/health", headers={"host": "evil.example"}).status_code == 403
+    assert httpx.get(f"{server.url}/health", headers={"origin": "https://evil.example"}).status_code == 403
+
+
+def test_a_body_over_the_limit_is_refused(server: Server) -> None:
+    headers = {"content-length": str(1 << 40), "authorization": f"Bearer {server.key}"}
+    with httpx.Client() as client:
+        request = client.build_request("POST", f"{server.url}/v1/files", headers=headers, content=iter([b"x"]))
+        assert client.send(request).status_code == 413
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"model": 1}', b"\xff\xfe", b'{"a":' * 5000])
+def test_malformed_json_is_a_400_with_a_reason(server: Server, body: bytes) -> None:
+    headers = {"authorization": f"Bearer {server.key}", "content-type": "application/json"}
+    reply = httpx.post(f"{server.url}/v1/chat/completions", content=body, headers=headers)
+    assert reply.status_code == 400
+    assert reply.json()["error"]["message"]
+
+
+def test_feedback_is_kept_for_a_trace_that_exists(server: Server) -> None:
+    with server.client() as client:
+        question = {"model": "echo", "messages": [{"role": "user", "content": "x"}]}
+        trace = client.post("/v1/chat/completions", json=question).json()["athanor"]["trace"]
+        verdict = {"trace": trace, "rating": -1, "comment": "wrong"}
+        assert client.post("/api/feedback", json=verdict).status_code == 200
+        assert client.post("/api/feedback", json={**verdict, "trace": "tr_none"}).status_code == 404
+        assert client.post("/api/feedback", json={**verdict, "rating": 0}).status_code == 400
+
+
+def test_an_old_version_of_a_document_can_still_be_read(server: Server) -> None:
+    with server.client() as client:
+        texts = []
+        for text in ("The gate opens at seven.", "The gate opens at nine."):
+            file = client.post("/v1/files", files={"file": ("gate.txt", text.encode())}).json()["id"]
+            client.post("/v1/vector_stores", json={"name": f"gate-{len(texts)}", "file_ids": [file]})
+            texts.append(text)
+        page = client.get("/api/knowledge/docs/documents").json()["data"]
+        document = page[0]
+        reply = client.get(f"/api/documents/{document['id']}/text", params={"version": document["version"] + 1})
+        assert reply.status_code == 404
