@@ -8,9 +8,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from athanor.engines.frames import Frame
+from athanor.errors import ModelError
+from athanor.models import read_header
 
 Emit = Callable[..., None]
 """`emit(id, op, blob=b"", **fields)`: send a frame about request `id`. Safe from any thread."""
@@ -77,6 +80,18 @@ class RequestError(Exception):
         super().__init__(message)
         self.code = code
         self.hint = hint
+
+
+def check_file(path: str) -> None:
+    """Look at a model file before native code does: openvino-genai dies of SIGSEGV on a damaged GGUF header.
+
+    Raises:
+        ModelError: it is missing, or its header is damaged.
+    """
+    if not Path(path).exists():
+        raise ModelError("There is no such file of weights.", where=path)
+    if Path(path).is_file():
+        read_header(Path(path))
 
 
 def too_long(tokens: int, context: int) -> RequestError:

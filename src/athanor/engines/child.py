@@ -130,6 +130,10 @@ class Child:
         words = next((line for line in reversed(self._stderr) if line.strip()), "")
         return f", after: {words}" if words else ""
 
+    def complaint(self) -> str:
+        """The first line on stderr that speaks of an error: libraries say there what their exceptions leave out."""
+        return next((line.strip() for line in self._stderr if "error" in line.lower()), "")
+
     async def _drain_stderr(self) -> None:
         # read(), not readline(): a native library may print megabytes without a line break.
         assert self._process.stderr is not None

@@ -8,8 +8,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from athanor.engines.process import ModelProcess, WorkerSpec
+from athanor.engines.process import ModelProcess
 from athanor.engines.schema import check_schema
+from athanor.engines.spec import WorkerSpec
 from athanor.engines.text import neutralise
 from athanor.errors import InputError, UnsupportedError
 from athanor.models import ResolvedModel

@@ -15,12 +15,13 @@ import itertools
 import random
 import time
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from athanor.engines.child import Child
 from athanor.engines.frames import Frame, FrameError
+from athanor.engines.spec import WorkerSpec
 from athanor.errors import (
     AthanorError,
     EngineCrashedError,
@@ -41,31 +42,6 @@ _ERRORS: dict[str, type[AthanorError]] = {
 
 # A file that kills its reader this often in a row, without ever having been served, is not tried again.
 _LOAD_CRASHES = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerSpec:
-    """What a model's process runs, and its limits. All times in seconds."""
-
-    name: str
-    """For messages: the model's name."""
-    backend: str
-    target: str
-    """`module:Class` of the backend, imported in the child."""
-    settings: Mapping[str, Any]
-    """Given to the backend's `load`; must be JSON."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    memory_mb: int | None = None
-    load_timeout: float = 600.0
-    hang_timeout: float = 120.0
-    """Without progress for so long while there is work, the process is taken for hung and killed."""
-    ping_interval: float = 2.0
-    backoff: float = 0.5
-    """First pause; doubles with every crash."""
-    backoff_limit: float = 30.0
-    healthy_after: float = 60.0
-    """Having served for so long, a crash counts as the first again."""
-    stop_grace: float = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +251,10 @@ class ModelProcess:
             await child.stop(self.spec.stop_grace)
             self._child = None
         served = None if self._ready_at is None else time.monotonic() - self._ready_at
-        return _End(epitaph=child.epitaph(), served=served, failure=self._failure)
+        failure = self._failure
+        if isinstance(failure, ModelError) and (said := child.complaint()) and said not in failure.message:
+            failure = ModelError(f"{failure.message} ({said})", hint=failure.hint)
+        return _End(epitaph=child.epitaph(), served=served, failure=failure)
 
     def _receive(self, frame: Frame, child: Child) -> bool:
         """Handle a frame; False ends this life."""

@@ -19,7 +19,8 @@ import orjson
 from athanor.engines.backend import Emit, Pulse
 from athanor.engines.frames import Frame
 from athanor.engines.local import LocalSettings, omp_environment
-from athanor.engines.process import ModelProcess, WorkerSpec
+from athanor.engines.process import ModelProcess
+from athanor.engines.spec import WorkerSpec
 from athanor.errors import EngineError
 from athanor.models import ResolvedEmbedder, ResolvedReranker
 from athanor.plugins import require

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from athanor.engines.backend import Emit, Pulse, RequestError, too_long
+from athanor.engines.backend import Emit, Pulse, RequestError, check_file, too_long
 from athanor.engines.frames import Frame
 from athanor.engines.local import LocalEngine
 from athanor.engines.text import StopFilter, Utf8Joiner
@@ -61,6 +61,7 @@ class OpenVINOBackend:
 
     def load(self, settings: Mapping[str, Any], emit: Emit) -> Mapping[str, Any]:
         genai = self._genai = require("openvino_genai", extra="openvino")
+        check_file(settings["path"])
         self._emit = emit
         self._context = int(settings["context"])
         scheduler = genai.SchedulerConfig()

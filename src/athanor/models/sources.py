@@ -1,0 +1,209 @@
+"""From a source to a file or a URL, with its profile.
+
+package:DIST/FILE                  a file inside an installed package, read as data
+file:/path/model.gguf, or a path   a local GGUF
+hub:OWNER/REPO@REVISION/FILE       a file of the Hugging Face hub; the only source that uses the network here
+http(s)://HOST/v1                  an OpenAI-compatible endpoint
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from athanor.errors import ConfigError, ModelError
+from athanor.models.base import ResolvedModel
+from athanor.models.gguf import read_header
+from athanor.models.packages import package_file
+from athanor.models.profiles import chat_entry, chat_names
+from athanor.models.verify import Verifier
+from athanor.plugins import require
+from athanor.types import AnswerMode, Profile
+
+Progress = Callable[[int, int], None]
+"""`progress(done, total)` in bytes; total is 0 while unknown."""
+
+# A model trained on 128k tokens would claim tens of GiB for its context; more than this is taken only when asked for.
+DEFAULT_CONTEXT_LIMIT = 16_384
+_HUB = re.compile(
+    r"(?P<repo>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})@(?P<revision>[\w.-]{1,100})/(?P<file>[\w./-]{1,300})"
+)
+_URL = ("http://", "https://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the settings say about one chat model; None leaves it to the model."""
+
+    name: str
+    source: str
+    sha256: str | None = None
+    context: int | None = None
+    grounded: AnswerMode | None = None
+    upstream: str | None = None
+
+
+def catalogue_wish(name: str) -> Wish:
+    """The wish for a model of the catalogue.
+
+    Raises:
+        ConfigError: no such entry.
+    """
+    entry = chat_entry(name)
+    return Wish(name=entry.profile.name, source=entry.source, sha256=entry.sha256)
+
+
+def provisional_profile(wish: Wish) -> Profile:
+    """What can be said before the source was touched."""
+    known = _catalogued(wish)
+    profile = known or Profile(
+        name=wish.name,
+        context=wish.context or DEFAULT_CONTEXT_LIMIT,
+        licence="unknown",
+        grounded=AnswerMode.GENERATIVE,
+        json_schema=True,
+    )
+    return _adjust(replace(profile, name=wish.name), wish)
+
+
+def resolve(
+    wish: Wish, *, cache: Path | None = None, downloads: Path | None = None, progress: Progress | None = None
+) -> ResolvedModel:
+    """Find and prove a chat model. Blocks: it may read a file once, or download it.
+
+    Args:
+        cache: file that remembers hashes (see `Verifier`).
+        downloads: folder for files of the hub.
+
+    Raises:
+        ConfigError: the source cannot be understood.
+        ModelError: the file is missing, damaged, or cannot be downloaded.
+        WeightsMismatchError: it is not the pinned file.
+        MissingExtraError: a hub source without `huggingface_hub`.
+    """
+    source = wish.source
+    if source.startswith(_URL):
+        return ResolvedModel(profile=provisional_profile(wish), url=source, upstream=wish.upstream or wish.name)
+    path = _locate(source, wish, downloads, progress)
+    verifier = Verifier(cache)
+    known = _catalogued(wish)
+    pin = wish.sha256 or (chat_entry(known.name).sha256 if known else None)
+    found = verifier.check(path, pin) if pin else verifier.sha256(path)
+    profile = provisional_profile(wish) if known else _described(path, wish)
+    return ResolvedModel(profile=profile, path=path, sha256=found, size=path.stat().st_size)
+
+
+def _locate(source: str, wish: Wish, downloads: Path | None, progress: Progress | None) -> Path:
+    kind, colon, rest = source.partition(":")
+    if kind == "package" and colon:
+        package, _, file = rest.partition("/")
+        known = _catalogued(wish)
+        return package_file(package, file, version=chat_entry(known.name).version if known else None)
+    if kind == "hub" and colon:
+        return _from_hub(rest, source, downloads, progress)
+    path = Path(rest if kind == "file" and colon else source).expanduser()
+    if not path.is_file():
+        hint = (
+            "Sources: package:DIST/FILE, file:/path/model.gguf, hub:OWNER/REPO@REVISION/FILE, or an https://…/v1 URL."
+        )
+        raise ModelError("There is no such file of weights.", where=str(path), hint=hint)
+    return path.resolve()
+
+
+def _from_hub(rest: str, source: str, downloads: Path | None, progress: Progress | None) -> Path:
+    match = _HUB.fullmatch(rest)
+    if match is None or ".." in Path(match["file"]).parts:
+        raise ConfigError(
+            "A hub source names a revision and a file: hub:OWNER/REPO@REVISION/FILE.",
+            where=source,
+            hint="The revision is a tag or the 40 characters of a commit, so that the file cannot change under you.",
+        )
+    if match["revision"] in {"main", "master"}:
+        raise ConfigError(
+            "A branch moves; a hub source names a tag or a commit.",
+            where=source,
+            hint="Take the 40 characters of the commit from the model's page, under `Files`.",
+        )
+    hub: Any = require("huggingface_hub", extra="hub")
+    arguments: dict[str, Any] = {
+        "revision": match["revision"],
+        "cache_dir": None if downloads is None else str(downloads),
+    }
+    if progress is not None:
+        arguments["tqdm_class"] = _reporting(progress)
+    try:
+        return Path(hub.hf_hub_download(match["repo"], match["file"], **arguments))
+    except (hub.errors.HfHubHTTPError, hub.errors.LocalEntryNotFoundError, OSError, ValueError) as error:
+        kind = type(error).__name__
+        raise ModelError(
+            f"The file could not be downloaded ({kind}).",
+            where=source,
+            hint="Is this machine online, and do repository, revision and file exist? A private one needs $HF_TOKEN.",
+        ) from error
+
+
+def _reporting(progress: Progress) -> type[Any]:
+    """A silent tqdm that tells `progress`."""
+    tqdm: Any = require("tqdm.auto", extra="hub").tqdm
+
+    class Reporting(tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs.pop("name", None)
+            super().__init__(*args, **{**kwargs, "disable": False, "file": _Nowhere()})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            result: bool | None = super().update(n)
+            progress(int(self.n), int(self.total or 0))
+            return result
+
+    return Reporting
+
+
+class _Nowhere:
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None: ...
+
+
+def _catalogued(wish: Wish) -> Profile | None:
+    """The catalogue's profile, if the wish is for its file."""
+    for name in chat_names():
+        entry = chat_entry(name)
+        if entry.source == wish.source and wish.sha256 in {None, entry.sha256}:
+            return entry.profile
+    return None
+
+
+def _described(path: Path, wish: Wish) -> Profile:
+    """A profile from the file's own header."""
+    header = read_header(path)
+    trained = header.context or 2048
+    notes = []
+    if not header.chat_template:
+        notes.append(
+            "The file has no chat template: it may be a base model, which continues text instead of answering."
+        )
+    if wish.context is None and trained > DEFAULT_CONTEXT_LIMIT:
+        notes.append(f"It can take {trained} tokens; `context` raises the limit, at the price of memory.")
+    profile = Profile(
+        name=wish.name,
+        context=min(trained, DEFAULT_CONTEXT_LIMIT),
+        licence=header.licence or "unknown",
+        grounded=AnswerMode.GENERATIVE,
+        note=" ".join(notes),
+        json_schema=True,
+    )
+    if wish.context is not None and wish.context > trained:
+        raise ConfigError(
+            f"The model {wish.name} was trained on {trained} tokens; `context = {wish.context}` is more.",
+            where=str(path),
+        )
+    return _adjust(profile, wish)
+
+
+def _adjust(profile: Profile, wish: Wish) -> Profile:
+    return replace(profile, context=wish.context or profile.context, grounded=wish.grounded or profile.grounded)
