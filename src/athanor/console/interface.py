@@ -1,0 +1,56 @@
+"""NiceGUI, set up for us: its own sub-application, no fonts, no telemetry, no storage, no timers that run idle.
+
+NiceGUI keeps its application in module globals, so there is one per process. The pages find the `App` that they serve
+in the request (see `gate.visit`), so that one process may still mount several consoles one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import Any
+
+from fastapi import FastAPI
+from nicegui import core, ui
+
+from athanor.console.chat import show as chat
+from athanor.console.document import show as document
+from athanor.console.knowledge import show as knowledge
+from athanor.console.models import show as models
+
+PAGES: Mapping[str, Callable[..., Any]] = {
+    "/": chat,
+    "/knowledge": knowledge,
+    "/document/{document}": document,
+    "/models": models,
+}
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[FastAPI]:
+    """The pages as an application, started; stopped at the end of the block."""
+    inner = _interface()
+    # The outer server runs without lifespan: what NiceGUI does at start and stop happens here.
+    async with inner.router.lifespan_context(inner):
+        yield inner
+
+
+@cache
+def _interface() -> FastAPI:
+    inner = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    for path, show in PAGES.items():
+        ui.page(path)(show)
+    # WebSockets only: long polling would be a second transport to guard and to test.
+    core.app.config.socket_io_js_transports = ["websocket"]
+    ui.run_with(
+        inner,
+        title="Athanor",
+        dark=None,
+        tailwind=False,
+        binding_refresh_interval=None,
+        reconnect_timeout=10.0,
+        gzip_middleware_factory=None,  # the gate writes a nonce into the page; compression belongs to a proxy
+        show_welcome_message=False,
+    )
+    return inner
