@@ -74,7 +74,8 @@ def _check(base: Row[Any], document: Document, chunks: Sequence[Chunk], vectors:
     if len(chunks) != len(vectors):
         raise InputError(f"{len(chunks)} chunks came with {len(vectors)} vectors.", where=document.source)
     width = _FLOAT32 * base.dimension
-    if wrong := next((len(vector) for vector in vectors if len(vector) != width), None):
+    wrong = next((len(vector) for vector in vectors if len(vector) != width), None)
+    if wrong is not None:
         raise ConflictError(
             f"A vector of {wrong} bytes does not fit knowledge base {base.name!r}, which holds {base.dimension} "
             f"float32 values ({width} bytes).",

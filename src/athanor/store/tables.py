@@ -188,7 +188,7 @@ jobs = Table(
     Column("max_attempts", Integer, nullable=False),
     Column("lease_owner", Text),
     Column("lease_until", Double),
-    Column("message", Text, nullable=False, server_default=""),
+    Column("message", Text, nullable=False),
     Column("result", _JSON, nullable=False),
     Index("ix_jobs_state_created_at", "state", "created_at"),
 )

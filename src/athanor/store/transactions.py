@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, make_url
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from athanor.errors import AthanorError, ConflictError, StoreError
 from athanor.store import postgresql, sqlite
 
 _AFTER_COMMIT = "athanor_after_commit"
+_URLS = "Use sqlite:////absolute/file or postgresql+psycopg://user@host/name."
 
 
 class Database:
@@ -30,7 +31,10 @@ class Database:
         Raises:
             StoreError: the URL is not one of SQLite (a file) or PostgreSQL.
         """
-        parsed = make_url(url)
+        try:
+            parsed = make_url(url)
+        except ArgumentError as error:
+            raise StoreError("This is not the URL of a store.", where="store.url", hint=_URLS) from error
         self.where = parsed.render_as_string(hide_password=True)
         self._writing = threading.Lock()
         self._owner: int | None = None
@@ -42,9 +46,7 @@ class Database:
                 self.dialect = "postgresql"
                 self._writer, self._reader = postgresql.engines(parsed)
             case other:
-                raise StoreError(
-                    f"There is no store on {other!r}.", where="store.url", hint="Use sqlite:///… or postgresql://…."
-                )
+                raise StoreError(f"There is no store on {other!r}.", where="store.url", hint=_URLS)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -54,7 +56,7 @@ class Database:
             ConflictError: a constraint refused a row.
             StoreError: the database failed, or this thread already writes (pass `conn=` instead).
         """
-        with self._turn(), self._translated():
+        with self._turn(), self.translated():
             with self._writer.begin() as connection:
                 hooks: list[Callable[[], None]] = []
                 connection.info[_AFTER_COMMIT] = hooks
@@ -69,7 +71,7 @@ class Database:
         Raises:
             StoreError: the database failed, or the body tried to write.
         """
-        with self._translated(), self._reader.begin() as connection:
+        with self.translated(), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
@@ -116,12 +118,15 @@ class Database:
                 self._owner = None
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
+        """Let the database's errors leave as ours: ConflictError for a constraint, StoreError for the rest."""
         try:
             yield
         except AthanorError:
             raise
         except IntegrityError as error:
+            if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_CONSTRAINT_TRIGGER":
+                raise StoreError(f"The database refused: {_reason(error)}.", where=self.where) from error
             raise ConflictError(f"The database refused a row: {_reason(error)}.", where=self.where) from error
         except SQLAlchemyError as error:
             raise StoreError(f"The database failed: {_reason(error)}.", where=self.where, hint=_hint(error)) from error

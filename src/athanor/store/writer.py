@@ -92,7 +92,8 @@ class GroupedWriter:
             with self._db.write() as conn:
                 for work, future in group:
                     try:
-                        done.append((future, _in_savepoint(conn, work)))
+                        with self._db.translated():
+                            done.append((future, _in_savepoint(conn, work)))
                     except Exception as error:
                         refused.append((future, error))
         except BaseException as failure:  # a future that never resolves would hang its request

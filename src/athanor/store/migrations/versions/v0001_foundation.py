@@ -154,7 +154,7 @@ CREATE TABLE jobs (
     max_attempts INTEGER NOT NULL,
     lease_owner TEXT,
     lease_until {double},
-    message TEXT DEFAULT '' NOT NULL,
+    message TEXT NOT NULL,
     result {json} NOT NULL,
     CONSTRAINT pk_jobs PRIMARY KEY (id)
 );

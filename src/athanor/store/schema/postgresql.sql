@@ -1,0 +1,306 @@
+CREATE TABLE alembic_version (
+    version_num character varying(32) NOT NULL
+);
+
+CREATE TABLE audit (
+    sequence bigint NOT NULL,
+    at double precision NOT NULL,
+    principal text NOT NULL,
+    action text NOT NULL,
+    subject text NOT NULL,
+    details text NOT NULL,
+    previous text NOT NULL,
+    hash text NOT NULL
+);
+
+CREATE TABLE chunk_words (
+    chunk bigint NOT NULL,
+    base bigint NOT NULL,
+    length bigint NOT NULL,
+    words tsvector NOT NULL
+);
+
+CREATE TABLE chunks (
+    seq bigint DEFAULT nextval('chunks_seq_seq'::regclass) NOT NULL,
+    base bigint NOT NULL,
+    id text NOT NULL,
+    document text NOT NULL,
+    ordinal integer NOT NULL,
+    start bigint NOT NULL,
+    end bigint NOT NULL,
+    page integer,
+    heading text NOT NULL,
+    text text NOT NULL,
+    revision bigint NOT NULL
+);
+
+CREATE TABLE document_versions (
+    document text NOT NULL,
+    version integer NOT NULL,
+    sha256 text NOT NULL,
+    text_sha256 text NOT NULL,
+    title text NOT NULL,
+    pages jsonb NOT NULL,
+    created_at double precision NOT NULL
+);
+
+CREATE TABLE documents (
+    id text NOT NULL,
+    base bigint NOT NULL,
+    source text NOT NULL,
+    version integer NOT NULL,
+    sha256 text NOT NULL,
+    text_sha256 text,
+    title text NOT NULL,
+    mime text NOT NULL,
+    size bigint NOT NULL,
+    pages jsonb NOT NULL,
+    status text NOT NULL,
+    error text,
+    chunks integer NOT NULL,
+    created_at double precision NOT NULL,
+    updated_at double precision NOT NULL,
+    file text,
+    origin text NOT NULL
+);
+
+CREATE TABLE feedback (
+    id text NOT NULL,
+    trace text NOT NULL,
+    principal text NOT NULL,
+    rating integer NOT NULL,
+    comment text NOT NULL,
+    created_at double precision NOT NULL
+);
+
+CREATE TABLE files (
+    id text NOT NULL,
+    name text NOT NULL,
+    size bigint NOT NULL,
+    sha256 text NOT NULL,
+    purpose text NOT NULL,
+    principal text NOT NULL,
+    created_at double precision NOT NULL
+);
+
+CREATE TABLE job_items (
+    job text NOT NULL,
+    key text NOT NULL,
+    state text NOT NULL,
+    message text NOT NULL,
+    updated_at double precision NOT NULL
+);
+
+CREATE TABLE jobs (
+    id text NOT NULL,
+    kind text NOT NULL,
+    arguments jsonb NOT NULL,
+    state text NOT NULL,
+    created_at double precision NOT NULL,
+    updated_at double precision NOT NULL,
+    total bigint DEFAULT '0'::bigint NOT NULL,
+    done bigint DEFAULT '0'::bigint NOT NULL,
+    failed bigint DEFAULT '0'::bigint NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    max_attempts integer NOT NULL,
+    lease_owner text,
+    lease_until double precision,
+    message text NOT NULL,
+    result jsonb NOT NULL
+);
+
+CREATE TABLE keys (
+    id text NOT NULL,
+    principal text NOT NULL,
+    name text NOT NULL,
+    hint text NOT NULL,
+    hash text NOT NULL,
+    created_at double precision NOT NULL,
+    expires_at double precision,
+    revoked_at double precision
+);
+
+CREATE TABLE knowledge_bases (
+    seq bigint DEFAULT nextval('knowledge_bases_seq_seq'::regclass) NOT NULL,
+    id text NOT NULL,
+    name text NOT NULL,
+    embedder text NOT NULL,
+    dimension integer NOT NULL,
+    created_at double precision NOT NULL,
+    revision bigint DEFAULT '0'::bigint NOT NULL,
+    documents bigint DEFAULT '0'::bigint NOT NULL,
+    chunks bigint DEFAULT '0'::bigint NOT NULL
+);
+
+CREATE TABLE links (
+    hash text NOT NULL,
+    principal text NOT NULL,
+    created_at double precision NOT NULL,
+    expires_at double precision NOT NULL,
+    used_at double precision
+);
+
+CREATE TABLE principals (
+    id text NOT NULL,
+    name text NOT NULL,
+    role text NOT NULL,
+    created_at double precision NOT NULL
+);
+
+CREATE TABLE requests (
+    trace text NOT NULL,
+    at double precision NOT NULL,
+    door text NOT NULL,
+    principal text NOT NULL,
+    model text NOT NULL,
+    status text NOT NULL,
+    prompt_tokens bigint NOT NULL,
+    completion_tokens bigint NOT NULL,
+    cached_tokens bigint NOT NULL,
+    seconds double precision NOT NULL,
+    first_token double precision,
+    cost double precision NOT NULL
+);
+
+CREATE TABLE sessions (
+    hash text NOT NULL,
+    principal text NOT NULL,
+    created_at double precision NOT NULL,
+    expires_at double precision NOT NULL,
+    revoked_at double precision
+);
+
+CREATE TABLE spans (
+    id text NOT NULL,
+    trace text NOT NULL,
+    parent text,
+    name text NOT NULL,
+    started_at double precision NOT NULL,
+    duration double precision NOT NULL,
+    status text NOT NULL,
+    attributes jsonb NOT NULL
+);
+
+CREATE TABLE vectors (
+    chunk bigint NOT NULL,
+    data bytea NOT NULL
+);
+
+ALTER TABLE alembic_version ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
+
+ALTER TABLE audit ADD CONSTRAINT pk_audit PRIMARY KEY (sequence);
+
+ALTER TABLE chunk_words ADD CONSTRAINT pk_chunk_words PRIMARY KEY (chunk);
+
+ALTER TABLE chunks ADD CONSTRAINT pk_chunks PRIMARY KEY (seq);
+
+ALTER TABLE document_versions ADD CONSTRAINT pk_document_versions PRIMARY KEY (document, version);
+
+ALTER TABLE documents ADD CONSTRAINT pk_documents PRIMARY KEY (id);
+
+ALTER TABLE feedback ADD CONSTRAINT pk_feedback PRIMARY KEY (id);
+
+ALTER TABLE files ADD CONSTRAINT pk_files PRIMARY KEY (id);
+
+ALTER TABLE job_items ADD CONSTRAINT pk_job_items PRIMARY KEY (job, key);
+
+ALTER TABLE jobs ADD CONSTRAINT pk_jobs PRIMARY KEY (id);
+
+ALTER TABLE keys ADD CONSTRAINT pk_keys PRIMARY KEY (id);
+
+ALTER TABLE knowledge_bases ADD CONSTRAINT pk_knowledge_bases PRIMARY KEY (seq);
+
+ALTER TABLE links ADD CONSTRAINT pk_links PRIMARY KEY (hash);
+
+ALTER TABLE principals ADD CONSTRAINT pk_principals PRIMARY KEY (id);
+
+ALTER TABLE requests ADD CONSTRAINT pk_requests PRIMARY KEY (trace);
+
+ALTER TABLE sessions ADD CONSTRAINT pk_sessions PRIMARY KEY (hash);
+
+ALTER TABLE spans ADD CONSTRAINT pk_spans PRIMARY KEY (id);
+
+ALTER TABLE vectors ADD CONSTRAINT pk_vectors PRIMARY KEY (chunk);
+
+ALTER TABLE audit ADD CONSTRAINT uq_audit_hash UNIQUE (hash);
+
+ALTER TABLE chunks ADD CONSTRAINT uq_chunks_base_id UNIQUE (base, id);
+
+ALTER TABLE chunks ADD CONSTRAINT uq_chunks_document_ordinal UNIQUE (document, ordinal);
+
+ALTER TABLE documents ADD CONSTRAINT uq_documents_base_source UNIQUE (base, source);
+
+ALTER TABLE feedback ADD CONSTRAINT uq_feedback_trace_principal UNIQUE (trace, principal);
+
+ALTER TABLE keys ADD CONSTRAINT uq_keys_hash UNIQUE (hash);
+
+ALTER TABLE knowledge_bases ADD CONSTRAINT uq_knowledge_bases_id UNIQUE (id);
+
+ALTER TABLE knowledge_bases ADD CONSTRAINT uq_knowledge_bases_name UNIQUE (name);
+
+ALTER TABLE principals ADD CONSTRAINT uq_principals_name UNIQUE (name);
+
+ALTER TABLE chunk_words ADD CONSTRAINT fk_chunk_words_chunk FOREIGN KEY (chunk) REFERENCES chunks(seq);
+
+ALTER TABLE chunks ADD CONSTRAINT fk_chunks_base FOREIGN KEY (base) REFERENCES knowledge_bases(seq);
+
+ALTER TABLE chunks ADD CONSTRAINT fk_chunks_document FOREIGN KEY (document) REFERENCES documents(id);
+
+ALTER TABLE document_versions ADD CONSTRAINT fk_document_versions_document FOREIGN KEY (document) REFERENCES documents(id) ON DELETE CASCADE;
+
+ALTER TABLE documents ADD CONSTRAINT fk_documents_base FOREIGN KEY (base) REFERENCES knowledge_bases(seq);
+
+ALTER TABLE feedback ADD CONSTRAINT ck_feedback_rating CHECK ((rating = ANY (ARRAY['-1'::integer, 1])));
+
+ALTER TABLE job_items ADD CONSTRAINT fk_job_items_job FOREIGN KEY (job) REFERENCES jobs(id) ON DELETE CASCADE;
+
+ALTER TABLE keys ADD CONSTRAINT fk_keys_principal FOREIGN KEY (principal) REFERENCES principals(id) ON DELETE CASCADE;
+
+ALTER TABLE links ADD CONSTRAINT fk_links_principal FOREIGN KEY (principal) REFERENCES principals(id) ON DELETE CASCADE;
+
+ALTER TABLE sessions ADD CONSTRAINT fk_sessions_principal FOREIGN KEY (principal) REFERENCES principals(id) ON DELETE CASCADE;
+
+ALTER TABLE vectors ADD CONSTRAINT fk_vectors_chunk FOREIGN KEY (chunk) REFERENCES chunks(seq) ON DELETE CASCADE;
+
+CREATE INDEX ix_audit_action ON audit USING btree (action);
+
+CREATE INDEX ix_chunk_words_base_length ON chunk_words USING btree (base, length);
+
+CREATE INDEX ix_chunk_words_words ON chunk_words USING gin (words);
+
+CREATE INDEX ix_chunks_base_revision ON chunks USING btree (base, revision);
+
+CREATE INDEX ix_document_versions_text_sha256 ON document_versions USING btree (text_sha256);
+
+CREATE INDEX ix_documents_text_sha256 ON documents USING btree (text_sha256);
+
+CREATE INDEX ix_feedback_created_at ON feedback USING btree (created_at);
+
+CREATE INDEX ix_files_sha256 ON files USING btree (sha256);
+
+CREATE INDEX ix_jobs_state_created_at ON jobs USING btree (state, created_at);
+
+CREATE INDEX ix_keys_principal ON keys USING btree (principal);
+
+CREATE INDEX ix_links_principal ON links USING btree (principal);
+
+CREATE INDEX ix_requests_at ON requests USING btree (at);
+
+CREATE INDEX ix_requests_principal_at ON requests USING btree (principal, at);
+
+CREATE INDEX ix_sessions_principal ON sessions USING btree (principal);
+
+CREATE INDEX ix_spans_roots ON spans USING btree (started_at) WHERE (parent IS NULL);
+
+CREATE INDEX ix_spans_trace ON spans USING btree (trace);
+
+CREATE OR REPLACE FUNCTION audit_append_only()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $function$;
+
+CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION audit_append_only();
+
+CREATE TEXT SEARCH DICTIONARY athanor_porter (TEMPLATE = snowball, language = 'porter');
+
+CREATE TEXT SEARCH CONFIGURATION athanor WITH asciihword = athanor_porter, asciiword = athanor_porter, email = athanor_porter, file = athanor_porter, float = athanor_porter, host = athanor_porter, hword = athanor_porter, hword_asciipart = athanor_porter, hword_numpart = athanor_porter, hword_part = athanor_porter, int = athanor_porter, numhword = athanor_porter, numword = athanor_porter, protocol = athanor_porter, sfloat = athanor_porter, uint = athanor_porter, url = athanor_porter, url_path = athanor_porter, version = athanor_porter, word = athanor_porter;

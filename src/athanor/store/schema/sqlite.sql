@@ -1,0 +1,250 @@
+CREATE TABLE alembic_version (
+	version_num VARCHAR(32) NOT NULL,
+	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+
+CREATE TABLE audit (
+    sequence INTEGER NOT NULL,
+    at DOUBLE NOT NULL,
+    principal TEXT NOT NULL,
+    action TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    details TEXT NOT NULL,
+    previous TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    CONSTRAINT pk_audit PRIMARY KEY (sequence),
+    CONSTRAINT uq_audit_hash UNIQUE (hash)
+);
+
+CREATE TABLE chunks (
+    seq INTEGER NOT NULL,
+    base INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    document TEXT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    start BIGINT NOT NULL,
+    "end" BIGINT NOT NULL,
+    page INTEGER,
+    heading TEXT NOT NULL,
+    text TEXT NOT NULL,
+    revision BIGINT NOT NULL,
+    CONSTRAINT pk_chunks PRIMARY KEY (seq),
+    CONSTRAINT uq_chunks_base_id UNIQUE (base, id),
+    CONSTRAINT uq_chunks_document_ordinal UNIQUE (document, ordinal),
+    CONSTRAINT fk_chunks_base FOREIGN KEY (base) REFERENCES knowledge_bases (seq),
+    CONSTRAINT fk_chunks_document FOREIGN KEY (document) REFERENCES documents (id)
+);
+
+CREATE TABLE document_versions (
+    document TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    text_sha256 TEXT NOT NULL,
+    title TEXT NOT NULL,
+    pages JSON NOT NULL,
+    created_at DOUBLE NOT NULL,
+    CONSTRAINT pk_document_versions PRIMARY KEY (document, version),
+    CONSTRAINT fk_document_versions_document FOREIGN KEY (document) REFERENCES documents (id) ON DELETE CASCADE
+);
+
+CREATE TABLE documents (
+    id TEXT NOT NULL,
+    base INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    text_sha256 TEXT,
+    title TEXT NOT NULL,
+    mime TEXT NOT NULL,
+    size BIGINT NOT NULL,
+    pages JSON NOT NULL,
+    status TEXT NOT NULL,
+    error TEXT,
+    chunks INTEGER NOT NULL,
+    created_at DOUBLE NOT NULL,
+    updated_at DOUBLE NOT NULL,
+    file TEXT,
+    origin TEXT NOT NULL,
+    CONSTRAINT pk_documents PRIMARY KEY (id),
+    CONSTRAINT uq_documents_base_source UNIQUE (base, source),
+    CONSTRAINT fk_documents_base FOREIGN KEY (base) REFERENCES knowledge_bases (seq)
+);
+
+CREATE TABLE feedback (
+    id TEXT NOT NULL,
+    trace TEXT NOT NULL,
+    principal TEXT NOT NULL,
+    rating INTEGER NOT NULL,
+    comment TEXT NOT NULL,
+    created_at DOUBLE NOT NULL,
+    CONSTRAINT pk_feedback PRIMARY KEY (id),
+    CONSTRAINT uq_feedback_trace_principal UNIQUE (trace, principal),
+    CONSTRAINT ck_feedback_rating CHECK (rating IN (-1, 1))
+);
+
+CREATE TABLE files (
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    size BIGINT NOT NULL,
+    sha256 TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    principal TEXT NOT NULL,
+    created_at DOUBLE NOT NULL,
+    CONSTRAINT pk_files PRIMARY KEY (id)
+);
+
+CREATE TABLE job_items (
+    job TEXT NOT NULL,
+    "key" TEXT NOT NULL,
+    state TEXT NOT NULL,
+    message TEXT NOT NULL,
+    updated_at DOUBLE NOT NULL,
+    CONSTRAINT pk_job_items PRIMARY KEY (job, "key"),
+    CONSTRAINT fk_job_items_job FOREIGN KEY (job) REFERENCES jobs (id) ON DELETE CASCADE
+);
+
+CREATE TABLE jobs (
+    id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    arguments JSON NOT NULL,
+    state TEXT NOT NULL,
+    created_at DOUBLE NOT NULL,
+    updated_at DOUBLE NOT NULL,
+    total BIGINT DEFAULT '0' NOT NULL,
+    done BIGINT DEFAULT '0' NOT NULL,
+    failed BIGINT DEFAULT '0' NOT NULL,
+    attempts INTEGER DEFAULT '0' NOT NULL,
+    max_attempts INTEGER NOT NULL,
+    lease_owner TEXT,
+    lease_until DOUBLE,
+    message TEXT NOT NULL,
+    result JSON NOT NULL,
+    CONSTRAINT pk_jobs PRIMARY KEY (id)
+);
+
+CREATE TABLE keys (
+    id TEXT NOT NULL,
+    principal TEXT NOT NULL,
+    name TEXT NOT NULL,
+    hint TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    created_at DOUBLE NOT NULL,
+    expires_at DOUBLE,
+    revoked_at DOUBLE,
+    CONSTRAINT pk_keys PRIMARY KEY (id),
+    CONSTRAINT fk_keys_principal FOREIGN KEY (principal) REFERENCES principals (id) ON DELETE CASCADE,
+    CONSTRAINT uq_keys_hash UNIQUE (hash)
+);
+
+CREATE TABLE knowledge_bases (
+    seq INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    embedder TEXT NOT NULL,
+    dimension INTEGER NOT NULL,
+    created_at DOUBLE NOT NULL,
+    revision BIGINT DEFAULT '0' NOT NULL,
+    documents BIGINT DEFAULT '0' NOT NULL,
+    chunks BIGINT DEFAULT '0' NOT NULL,
+    CONSTRAINT pk_knowledge_bases PRIMARY KEY (seq),
+    CONSTRAINT uq_knowledge_bases_id UNIQUE (id),
+    CONSTRAINT uq_knowledge_bases_name UNIQUE (name)
+);
+
+CREATE TABLE links (
+    hash TEXT NOT NULL,
+    principal TEXT NOT NULL,
+    created_at DOUBLE NOT NULL,
+    expires_at DOUBLE NOT NULL,
+    used_at DOUBLE,
+    CONSTRAINT pk_links PRIMARY KEY (hash),
+    CONSTRAINT fk_links_principal FOREIGN KEY (principal) REFERENCES principals (id) ON DELETE CASCADE
+);
+
+CREATE TABLE principals (
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    role TEXT NOT NULL,
+    created_at DOUBLE NOT NULL,
+    CONSTRAINT pk_principals PRIMARY KEY (id),
+    CONSTRAINT uq_principals_name UNIQUE (name)
+);
+
+CREATE TABLE requests (
+    trace TEXT NOT NULL,
+    at DOUBLE NOT NULL,
+    door TEXT NOT NULL,
+    principal TEXT NOT NULL,
+    model TEXT NOT NULL,
+    status TEXT NOT NULL,
+    prompt_tokens BIGINT NOT NULL,
+    completion_tokens BIGINT NOT NULL,
+    cached_tokens BIGINT NOT NULL,
+    seconds DOUBLE NOT NULL,
+    first_token DOUBLE,
+    cost DOUBLE NOT NULL,
+    CONSTRAINT pk_requests PRIMARY KEY (trace)
+);
+
+CREATE TABLE sessions (
+    hash TEXT NOT NULL,
+    principal TEXT NOT NULL,
+    created_at DOUBLE NOT NULL,
+    expires_at DOUBLE NOT NULL,
+    revoked_at DOUBLE,
+    CONSTRAINT pk_sessions PRIMARY KEY (hash),
+    CONSTRAINT fk_sessions_principal FOREIGN KEY (principal) REFERENCES principals (id) ON DELETE CASCADE
+);
+
+CREATE TABLE spans (
+    id TEXT NOT NULL,
+    trace TEXT NOT NULL,
+    parent TEXT,
+    name TEXT NOT NULL,
+    started_at DOUBLE NOT NULL,
+    duration DOUBLE NOT NULL,
+    status TEXT NOT NULL,
+    attributes JSON NOT NULL,
+    CONSTRAINT pk_spans PRIMARY KEY (id)
+);
+
+CREATE TABLE vectors (
+    chunk INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    CONSTRAINT pk_vectors PRIMARY KEY (chunk),
+    CONSTRAINT fk_vectors_chunk FOREIGN KEY (chunk) REFERENCES chunks (seq) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_audit_action ON audit (action);
+
+CREATE INDEX ix_chunks_base_revision ON chunks (base, revision);
+
+CREATE INDEX ix_document_versions_text_sha256 ON document_versions (text_sha256);
+
+CREATE INDEX ix_documents_text_sha256 ON documents (text_sha256);
+
+CREATE INDEX ix_feedback_created_at ON feedback (created_at);
+
+CREATE INDEX ix_files_sha256 ON files (sha256);
+
+CREATE INDEX ix_jobs_state_created_at ON jobs (state, created_at);
+
+CREATE INDEX ix_keys_principal ON keys (principal);
+
+CREATE INDEX ix_links_principal ON links (principal);
+
+CREATE INDEX ix_requests_at ON requests (at);
+
+CREATE INDEX ix_requests_principal_at ON requests (principal, at);
+
+CREATE INDEX ix_sessions_principal ON sessions (principal);
+
+CREATE INDEX ix_spans_roots ON spans (started_at) WHERE parent IS NULL;
+
+CREATE INDEX ix_spans_trace ON spans (trace);
+
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+
+CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from athanor.errors import ConflictError, StoreError
+from athanor.store import Store
+from athanor.types import RoleName
+
+
+def test_write_commits_at_exit_and_rolls_back_on_error(store: Store) -> None:
+    with store.write() as conn:
+        store.principals.create("a", RoleName.USER, conn=conn)
+        store.principals.create("b", RoleName.USER, conn=conn)
+    with pytest.raises(RuntimeError), store.write() as conn:
+        store.principals.create("c", RoleName.USER, conn=conn)
+        raise RuntimeError
+    assert [p.name for p in store.principals.list()] == ["a", "b"]
+
+
+def test_nested_write_is_refused_and_not_a_deadlock(store: Store) -> None:
+    if store.database.dialect == "postgresql":
+        pytest.skip("PostgreSQL has many writers")
+    with store.write(), pytest.raises(StoreError, match="already has a write"):
+        store.principals.create("a", RoleName.USER)
+
+
+def test_a_reader_cannot_write(store: Store) -> None:
+    with pytest.raises(StoreError), store.read() as conn:
+        conn.execute(text("DELETE FROM principals"))
+
+
+def test_a_reader_sees_one_snapshot(store: Store) -> None:
+    with store.read() as conn:
+        assert store.principals.list(conn=conn) == []
+        store.principals.create("a", RoleName.USER)
+        assert store.principals.list(conn=conn) == []
+    assert len(store.principals.list()) == 1
+
+
+def test_constraint_is_a_conflict(store: Store) -> None:
+    with pytest.raises(ConflictError), store.write() as conn:
+        conn.execute(text("INSERT INTO principals VALUES ('x', 'n', 'user', 0), ('x', 'm', 'user', 0)"))
