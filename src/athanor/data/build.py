@@ -55,12 +55,15 @@ class TextBuilder:
         self._blocks.append(Block(kind=kind, start=start, end=self._length, level=level))
         return len(self._blocks) - 1
 
-    def extend(self, text: str, glue: str = " ") -> None:
-        """Go on with the last block: for a paragraph that runs over the end of a page."""
+    def extend(self, text: str, glue: str = " ", drop: int = 0) -> None:
+        """Go on with the last block, without its last `drop` characters: a paragraph runs over the end of a page."""
         text = storable(text).strip()
         if not text:
             return
         last = self._blocks[-1]
+        if drop:
+            self._parts[-1] = self._parts[-1][:-drop]
+            self._length -= drop
         self._append(glue)
         self._place_pages()
         self._append(text)

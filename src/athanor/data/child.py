@@ -15,7 +15,9 @@ from typing import Any
 
 from athanor.data.limits import EXIT_MEMORY, ParserLimits
 from athanor.data.wire import BLOCK_BYTES, LENGTH, MAX_BLOCKS, MAX_HEADER, pack_request, unpack_header
+from athanor.errors import JobError
 
+START_SECONDS = 60.0
 _SAMPLE_SECONDS = 0.2
 _STDERR_BYTES = 2048
 
@@ -59,7 +61,18 @@ class Child:
             env={key: value for key, value in os.environ.items() if key in kept},
             start_new_session=True,  # a Ctrl-C in the terminal is for the server to handle
         )
-        return cls(process, limits)
+        child = cls(process, limits)
+        try:
+            # Its start is not the document's fault, nor on the document's time.
+            async with asyncio.timeout(START_SECONDS):
+                await child._answer()
+        except (TimeoutError, ChildDiedError):
+            await child.bury()
+            raise JobError("The process that parses documents does not start.", hint=child.last_words()) from None
+        except BaseException:
+            child.kill()
+            raise
+        return child
 
     @property
     def alive(self) -> bool:
@@ -72,13 +85,22 @@ class Child:
             ChildDiedError: it died first, or its answer breaks the rules.
         """
         self.documents += 1
-        reader, writer = self._process.stdout, self._process.stdin
-        assert reader is not None
+        writer = self._process.stdin
         assert writer is not None
         watch = asyncio.create_task(self._measure())
         try:
             writer.write(pack_request(path, name))
             await writer.drain()
+            return await self._answer()
+        except OSError as error:
+            raise ChildDiedError("its process ended") from error
+        finally:
+            watch.cancel()
+
+    async def _answer(self) -> tuple[dict[str, Any], bytes]:
+        reader = self._process.stdout
+        assert reader is not None
+        try:
             size = LENGTH.unpack(await reader.readexactly(LENGTH.size))[0]
             if size > MAX_HEADER:
                 raise ChildDiedError("its answer is too long")
@@ -86,10 +108,8 @@ class Child:
             if header["payload"] > self._payload_limit:
                 raise ChildDiedError("its answer is too long")
             return header, await reader.readexactly(header["payload"])
-        except (OSError, asyncio.IncompleteReadError) as error:
+        except (OSError, ValueError, asyncio.IncompleteReadError) as error:
             raise ChildDiedError("its process ended") from error
-        finally:
-            watch.cancel()
 
     def kill(self) -> None:
         """End the process now."""
@@ -145,6 +165,11 @@ class Child:
         with contextlib.suppress(ValueError):
             return signal.Signals(-code).name
         return f"signal {-code}"
+
+    def last_words(self) -> str:
+        """The last line that the child printed on stderr, or how it ended."""
+        lines = self._stderr.decode(errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else self.obituary() or "It took too long."
 
     async def _measure(self) -> None:
         """Follow the child's address space: a native library that finds no memory just crashes."""

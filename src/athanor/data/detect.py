@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import sys
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,8 +67,16 @@ class Seen:
 
 
 def registry() -> dict[str, Parser]:
-    """All parsers by name. Ours come last, so that a plug-in for the same format goes before."""
-    found = {name: load("parsers", name)() for name in names("parsers")}
+    """All parsers by name. Ours come last, so that a plug-in for the same format goes before.
+
+    A plug-in that cannot be loaded is left out and named on stderr: it must not stop the reading of all else.
+    """
+    found: dict[str, Parser] = {}
+    for name in names("parsers"):
+        try:
+            found[name] = load("parsers", name)()
+        except Exception as error:
+            print(f"The parser plug-in {name!r} cannot be loaded: {error}", file=sys.stderr)
     ordered = sorted(found.items(), key=lambda item: type(item[1]).__module__.startswith("athanor."))
     return dict(ordered)
 
@@ -95,7 +104,7 @@ def detect(path: Path, name: str, parsers: Mapping[str, Parser]) -> Parser:
     chosen = next((parser for parser in parsers.values() if seen.mime and seen.mime in parser.mimes), None)
     # What is not text by its content can only be known to a plug-in that claims the name; text called `.pdf` is text.
     if chosen is None and named is not None and not {_PDF, _DOCX} & set(named.mimes):
-        chosen = named if _reads_text(named) != bool(seen.label) else None
+        chosen = None if seen.label and _reads_text(named) else named
     if chosen is None and not seen.label:
         chosen = next((parser for parser in parsers.values() if "text/plain" in parser.mimes), None)
     if chosen is None:
@@ -180,6 +189,6 @@ def _unsupported(name: str, seen: Seen, parsers: Mapping[str, Parser], named: Pa
             message = f"It is named {suffix} but holds binary data, not text."
             return DocumentError(message, reason="encoding", where=name)
         return DocumentError(f"It is named {suffix} but is no such file.", reason="corrupt", where=name)
-    hint = f"Supported: {', '.join(supported(parsers))}."
+    hint = f"Supported: {', '.join(sorted({parser.suffixes[0] for parser in parsers.values()}))} and their kin."
     what = f"It is {seen.label}, which has no parser." if seen.label else "There is no parser for it."
     return DocumentError(what, reason="unsupported_type", where=name, hint=hint)

@@ -66,6 +66,7 @@ class ParserPool:
         Raises:
             DocumentError: the document cannot be read; `reason` says why.
             MissingExtraError: a parsing library is not installed.
+            JobError: no parser process can be started.
         """
         try:
             check_file(path, name, self.limits)

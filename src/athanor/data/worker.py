@@ -22,7 +22,7 @@ from athanor.data.base import Parser
 from athanor.data.build import storable
 from athanor.data.detect import detect, registry
 from athanor.data.limits import EXIT_MEMORY, ParserLimits, check_file, memory_error
-from athanor.data.wire import LENGTH, check_document, pack_document, pack_error, read_request
+from athanor.data.wire import LENGTH, check_document, pack, pack_document, pack_error, read_request
 from athanor.errors import AthanorError, DocumentError
 from athanor.types import ParsedDocument
 
@@ -44,7 +44,9 @@ def main() -> None:
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, limits: ParserLimits) -> None:
-    """Answer each request with one frame."""
+    """Say that it is ready, then answer each request with one frame."""
+    answers.write(pack({}))
+    answers.flush()
     parsers: Mapping[str, Parser] | None = None
     while len(size := requests.read(LENGTH.size)) == LENGTH.size:
         path, name = read_request(requests.read(LENGTH.unpack(size)[0]))

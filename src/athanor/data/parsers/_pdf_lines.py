@@ -63,7 +63,7 @@ class Words:
     def learn(self, lines: Iterable[Line]) -> None:
         if len(self.seen) < _VOCABULARY:
             for line in lines:
-                self.seen.update(word.lower() for word in _WORD.findall(line.text))
+                self.seen.update(_WORD.findall(line.text.lower()))
 
     def join(self, before: str, after: str) -> str:
         """`before` (without its hyphen) and `after`, as one text."""

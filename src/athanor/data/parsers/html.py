@@ -30,6 +30,10 @@ _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _CELLS = frozenset(["td", "th"])
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.\-]+)""", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"""\A\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9_:.\-]+)["']""")
+_CUT = frozenset(["ERR_RESOURCE_LIMIT", "ERR_NO_MEMORY"])
+"""Errors of libxml2 after which the rest of the page is missing."""
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+_SUBSET = re.compile(r"(<!DOCTYPE[^>\[]{0,1000})\[.*?\]\s*>", re.IGNORECASE | re.DOTALL)
 _MAIN_SHARE = 0.1
 """A `main` or `article` that holds less of the text than this is a shell that scripts were to fill."""
 
@@ -50,10 +54,12 @@ class HtmlParser:
         parser = etree.HTMLParser(
             encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=True, recover=True
         )
-        clean = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]", " ", text)
+        clean = _SUBSET.sub(r"\1>", _CONTROLS.sub(" ", text), count=1)
         tree = etree.fromstring(clean.encode(), parser) if clean.strip() else None
         if tree is None:
             raise DocumentError("The page has no text.", reason="no_text", where=name)
+        if any(entry.type_name in _CUT for entry in parser.error_log):
+            raise DocumentError("The page is nested too deeply to be read whole.", reason="corrupt", where=name)
         walker = _Walker()
         for root in _roots(tree):
             walker.walk(root)
@@ -66,10 +72,8 @@ class HtmlParser:
 
 def _roots(tree: Any) -> list[Any]:
     for query in ("//main|//*[@role='main']", "//article[not(ancestor::article)]"):
-        found = tree.xpath(query)
-        roots = [
-            node for node in found if not any(other is not node and other in found for other in node.iterancestors())
-        ]
+        found = set(tree.xpath(query))
+        roots = [node for node in tree.iter("*") if node in found and found.isdisjoint(node.iterancestors())]
         if roots and sum(map(_visible, roots)) >= _MAIN_SHARE * _visible(tree):
             return roots
     body = tree.find("body")

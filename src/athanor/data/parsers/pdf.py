@@ -15,7 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from athanor.data.build import TextBuilder, collapse, stem
-from athanor.data.parsers._pdf_lines import ITEM, Line, Page, Words, ends_open, letters, paragraphs, without_margins
+from athanor.data.parsers._pdf_lines import (
+    ITEM,
+    Line,
+    Page,
+    Paragraph,
+    Words,
+    ends_open,
+    letters,
+    paragraphs,
+    without_margins,
+)
 from athanor.errors import DocumentError
 from athanor.plugins import require
 from athanor.types import ParsedDocument
@@ -38,6 +48,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _GENERIC_TITLE = re.compile(
     r"untitled|microsoft (word|powerpoint) - |.*\.(docx?|pptx?|tex|dvi|indd|pdf|xlsx?|qxd)\Z", re.IGNORECASE
 )
+_MEANINGLESS = re.compile("[\ufffd\ue000-\uf8ff]")
 _SAMPLE_PAGES = 12
 _HEADING_RATIO = 1.15
 """A heading's lines are at least this much higher than those of the body."""
@@ -83,6 +94,7 @@ class _Reader:
         self._odd = 0
         self._blank: list[int] = []
         self._broken: list[int] = []
+        self._open = Paragraph("", "", 0.0)
 
     def read(self) -> ParsedDocument:
         count = len(self._file)
@@ -183,7 +195,7 @@ class _Reader:
         first = True
         for made in paragraphs(page, words, frozenset(titles)):
             self._characters += len(made.text)
-            self._odd += made.text.count("\ufffd") + sum("\ue000" <= c <= "\uf8ff" for c in made.text)
+            self._odd += 0 if made.text.isascii() else len(_MEANINGLESS.findall(made.text))
             level = titles.get(letters(made.text), 0) if len(made.text) <= _HEADING_CHARACTERS else 0
             if level:
                 self._out.add("heading", made.text, level)
@@ -191,10 +203,10 @@ class _Reader:
                 self._out.extend(made.text, glue="\n")
             elif first and self._goes_on(made.text):
                 self._continue(made.text, words)
+            elif self._is_large(made):
+                self._candidates.append((self._out.add("paragraph", made.text), made.size, len(made.text)))
             else:
-                block = self._out.add(made.kind, made.text)
-                if block >= 0 and made.kind == "paragraph":
-                    self._consider(block, made.text, made.size)
+                self._out.add(made.kind, made.text)
             self._open = made
             first = False
 
@@ -205,15 +217,16 @@ class _Reader:
         return self._open.hyphen or (text[0].islower() and ends_open(self._open.text))
 
     def _continue(self, text: str, words: Words) -> None:
-        if not self._open.hyphen:
+        before = self._open.text
+        hyphen = before[-1] == "-" and before[-2:-1].isalpha()
+        if not (self._open.hyphen or hyphen):
             self._out.extend(text)
             return
-        glue = "-" if words.join(self._open.text, text).endswith(f"-{text}") else ""
-        self._out.extend(text, glue=glue)
+        glue = "-" if words.join(before.removesuffix("-"), text).endswith(f"-{text}") else ""
+        self._out.extend(text, glue=glue, drop=int(hyphen))
 
-    def _consider(self, block: int, text: str, size: float) -> None:
-        if self._body and size >= _HEADING_RATIO * self._body and len(text) <= _HEADING_CHARACTERS:
-            self._candidates.append((block, size, len(text)))
+    def _is_large(self, made: Paragraph) -> bool:
+        return bool(self._body) and made.size >= _HEADING_RATIO * self._body and len(made.text) <= _HEADING_CHARACTERS
 
     def _headings_by_size(self) -> None:
         """Make the larger lines headings, unless there is so much of them that size means something else."""
