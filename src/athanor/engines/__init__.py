@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from athanor.engines.auto import AutoEngine
     from athanor.engines.base import Embedder, Engine, Reranker
-    from athanor.engines.build import Workshop, chat_engine, knowledge_models
+    from athanor.engines.build import build_engine
     from athanor.engines.local import LocalEngine, LocalSettings
     from athanor.engines.process import ModelProcess
     from athanor.engines.spec import WorkerSpec
@@ -27,9 +27,7 @@ __all__ = [
     "Timeouts",
     "Upstream",
     "WorkerSpec",
-    "Workshop",
-    "chat_engine",
-    "knowledge_models",
+    "build_engine",
 ]
 
 _HOMES = {
@@ -43,9 +41,7 @@ _HOMES = {
     "Timeouts": "upstream",
     "Upstream": "upstream",
     "WorkerSpec": "spec",
-    "Workshop": "build",
-    "chat_engine": "build",
-    "knowledge_models": "build",
+    "build_engine": "build",
 }
 
 

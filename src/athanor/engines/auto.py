@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -19,36 +19,31 @@ import orjson
 
 from athanor.engines.local import LocalEngine, LocalSettings
 from athanor.errors import AthanorError, EngineUnavailableError, MissingExtraError, ModelError
-from athanor.models import Progress, ResolvedModel
+from athanor.models import ResolvedModel
 from athanor.plugins import load
 from athanor.types import Context, EngineState, EngineStatus, Event, Profile, Request
 
 ORDER = ("openvino", "llamacpp")
 _DISTRIBUTIONS = {"openvino": "openvino-genai", "llamacpp": "xllamacpp"}
 
-Resolve = Callable[[Progress], ResolvedModel]
-"""Finds and proves the model's file; blocks, and runs in a thread."""
-
 
 class AutoEngine:
-    """An `Engine` that finds its file and its backend after `start`, in the background.
+    """An `Engine` that finds its backend after `start`, in the background.
 
     Args:
-        profile: what is known before the file was read; replaced by the file's own.
+        order: backends to try, best first.
         memory: JSON file in the state folder for what was learnt; None learns nothing.
     """
 
     def __init__(
         self,
-        profile: Profile,
-        resolve: Resolve,
+        model: ResolvedModel,
         settings: LocalSettings | None = None,
         *,
         order: Sequence[str] = ORDER,
         memory: Path | None = None,
     ) -> None:
-        self._profile = profile
-        self._resolve = resolve
+        self._model = model
         self._settings = settings or LocalSettings()
         self._order = tuple(order)
         self._memory = _Memory(memory)
@@ -56,12 +51,11 @@ class AutoEngine:
         self._task: asyncio.Task[None] | None = None
         self._failure: AthanorError | None = None
         self._reasons: dict[str, str] = {}
-        self._progress = ""
         self._closed = False
 
     @property
     def profile(self) -> Profile:
-        return self._profile
+        return self._model.profile
 
     def state(self) -> EngineState:
         """The chosen backend's state; `detail` also keeps why faster ones were passed over."""
@@ -71,8 +65,7 @@ class AutoEngine:
         if self._failure is not None:
             return EngineState(status=EngineStatus.FAILED, backend="auto", detail=str(self._failure))
         if self._engine is None:
-            detail = f"{self._progress} {reasons}".strip()
-            return EngineState(status=EngineStatus.LOADING, backend="auto", detail=detail)
+            return EngineState(status=EngineStatus.LOADING, backend="auto", detail=reasons)
         state = self._engine.state()
         if state.status in {EngineStatus.BACKING_OFF, EngineStatus.FAILED} or not reasons:
             return state
@@ -85,10 +78,10 @@ class AutoEngine:
     async def start(self) -> None:
         """Begin loading and return. After a failure: try once more."""
         if self._closed:
-            raise EngineUnavailableError(f"The model {self._profile.name} is shutting down.")
+            raise EngineUnavailableError(f"The model {self.profile.name} is shutting down.")
         if self._task is None or (self._task.done() and self._failure is not None):
             self._failure = None
-            self._task = asyncio.create_task(self._choose(), name=f"choice of a backend for {self._profile.name}")
+            self._task = asyncio.create_task(self._choose(), name=f"choice of a backend for {self.profile.name}")
 
     async def ready(self) -> None:
         """Wait until a backend serves. Raises as `ModelProcess.ready`."""
@@ -100,7 +93,7 @@ class AutoEngine:
         if self._failure is not None:
             raise self._failure.with_traceback(None)
         if self._engine is None:
-            raise EngineUnavailableError(f"The model {self._profile.name} is shutting down.")
+            raise EngineUnavailableError(f"The model {self.profile.name} is shutting down.")
 
     async def run(self, request: Request, ctx: Context) -> AsyncGenerator[Event, None]:
         await self.ready()
@@ -118,18 +111,11 @@ class AutoEngine:
             await self._engine.aclose()
 
     async def _choose(self) -> None:
-        """Find the file, then the backend. Every failure ends in `_failure`, not in the task."""
+        """Every failure ends in `_failure`, not in the task."""
         try:
-            model = await asyncio.to_thread(self._resolve, self._tell)
-            self._profile = model.profile
-            self._progress = ""
-            self._engine = await self._first_that_loads(model)
+            self._engine = await self._first_that_loads(self._model)
         except AthanorError as error:
             self._failure = error
-
-    def _tell(self, done: int, total: int) -> None:
-        share = f" of {total >> 20}" if total else ""
-        self._progress = f"Downloading: {done >> 20}{share} MiB."
 
     async def _first_that_loads(self, model: ResolvedModel) -> LocalEngine:
         known = self._memory.failures(model.sha256)
@@ -140,7 +126,7 @@ class AutoEngine:
         for name in candidates:
             engine: LocalEngine | None = None
             try:
-                engine = load("engines", name)(self._profile, model, self._settings)
+                engine = load("engines", name)(model.profile, model, self._settings)
                 await engine.process.ready()
             except AthanorError as error:
                 errors.append(error)
@@ -161,7 +147,7 @@ class AutoEngine:
             raise errors[0]
         reasons = " ".join(f"{name}: {reason}" for name, reason in self._reasons.items())
         hint = next((error.hint for error in errors if isinstance(error, MissingExtraError)), errors[-1].hint)
-        raise ModelError(f"No backend can run the model {self._profile.name}. {reasons}", hint=hint)
+        raise ModelError(f"No backend can run the model {self.profile.name}. {reasons}", hint=hint)
 
 
 class _Memory:

@@ -1,106 +1,67 @@
-"""From settings to engines: the one place that knows which class serves which source."""
+"""From a resolved model to its engine: the one place that knows which class serves which source."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import orjson
+
 from athanor.config import ModelSettings
 from athanor.engines.auto import ORDER, AutoEngine
-from athanor.engines.base import Embedder, Engine, Reranker
+from athanor.engines.base import Engine
 from athanor.engines.local import LocalSettings
 from athanor.engines.upstream import Upstream
-from athanor.models import (
-    Progress,
-    ResolvedModel,
-    Wish,
-    catalogue_wish,
-    provisional_profile,
-    resolve,
-    resolve_embedder,
-    resolve_reranker,
-)
+from athanor.errors import ConfigError
+from athanor.models import ResolvedModel
 from athanor.plugins import load
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workshop:
-    """What all engines share: the state folder and how threads wait."""
-
-    home: Path
-    wait: Literal["passive", "active"] = "passive"
-
-    @property
-    def hashes(self) -> Path:
-        """Remembers proven files."""
-        return self.home / "models" / "hashes.json"
-
-    @property
-    def backends(self) -> Path:
-        """Remembers which backend loads which file."""
-        return self.home / "models" / "backends.json"
-
-    @property
-    def downloads(self) -> Path:
-        return self.home / "models" / "hub"
-
-
-def chat_engine(name: str, settings: ModelSettings | None, shop: Workshop) -> Engine:
-    """The engine of one chat model; nothing is loaded, downloaded or asked before `start`.
+def build_engine(
+    model: ResolvedModel,
+    settings: ModelSettings | None,
+    *,
+    home: Path,
+    wait: Literal["passive", "active"] = "passive",
+) -> Engine:
+    """The engine of a chat model. Nothing is loaded and nobody is asked before `start`.
 
     Args:
-        settings: its table in the settings; None looks `name` up in the catalogue.
+        settings: the model's table in the settings; None for a model of the catalogue.
+        home: state folder; what `auto` learns about a file is kept there.
 
     Raises:
-        ConfigError: no such model in the catalogue, or a URL or secret that cannot be used.
+        ConfigError: a backend that does not fit the source, or a secret that cannot be read.
     """
-    if settings is None:
-        return _local(catalogue_wish(name), "auto", LocalSettings(wait=shop.wait), shop)
-    wish = Wish(
-        name=name,
-        source=settings.source,
-        sha256=settings.sha256,
-        context=settings.context,
-        grounded=settings.grounded,
-        upstream=settings.upstream,
-    )
-    if settings.backend == "openai" or settings.source.startswith(("http://", "https://")):
-        key = settings.api_key.resolve() if settings.api_key else None
-        upstream = Upstream(settings.source, api_key=key)
-        engine: Engine = load("engines", "openai")(provisional_profile(wish), upstream, model=settings.upstream or name)
+    backend = settings.backend if settings else "auto"
+    if backend == "scripted":
+        return _scripted(model)
+    if model.url is not None:
+        if backend not in {"auto", "openai"}:
+            raise ConfigError(f"A URL is served by the backend openai, not {backend}.", where=model.profile.name)
+        key = settings.api_key.resolve() if settings and settings.api_key else None
+        upstream = Upstream(model.url, api_key=key)
+        engine: Engine = load("engines", "openai")(model.profile, upstream, model=model.upstream)
         return engine
-    local = LocalSettings(threads=settings.threads, memory_mb=settings.memory_mb, wait=shop.wait)
-    if settings.backend == "scripted":
-        scripted: Engine = load("engines", "scripted")(profile=provisional_profile(wish))
-        return scripted
-    return _local(wish, settings.backend, local, shop)
+    if backend == "openai":
+        raise ConfigError("The backend openai needs a URL as its source.", where=model.profile.name)
+    local = LocalSettings(
+        threads=settings.threads if settings else None, memory_mb=settings.memory_mb if settings else None, wait=wait
+    )
+    if backend == "auto":
+        return AutoEngine(model, local, order=ORDER, memory=home / "backends.json")
+    return AutoEngine(model, local, order=(backend,))
 
 
-def knowledge_models(
-    embedder: str, reranker: str | None, shop: Workshop, *, threads: int | None = None
-) -> tuple[Embedder, Reranker | None]:
-    """The embedder and, if wanted, the reranker, in one process. Proves their files: reads them once per change.
-
-    Raises:
-        ConfigError, ModelError, WeightsMismatchError: as `resolve_embedder`.
-    """
-    from athanor.engines.adapters.onnx import OnnxEmbedder, OnnxReranker, onnx_process  # noqa: PLC0415
-
-    found = resolve_embedder(embedder, cache=shop.hashes)
-    second = resolve_reranker(reranker, cache=shop.hashes) if reranker else None
-    process = onnx_process(found, second, LocalSettings(threads=threads, wait=shop.wait))
-    return OnnxEmbedder(process, found.profile), OnnxReranker(process) if second else None
-
-
-def _local(wish: Wish, backend: str, settings: LocalSettings, shop: Workshop) -> Engine:
-    find: Callable[[Progress], ResolvedModel] = partial(_find, wish, shop)
-    order = ORDER if backend == "auto" else (backend,)
-    memory = shop.backends if backend == "auto" else None
-    return AutoEngine(provisional_profile(wish), find, settings, order=order, memory=memory)
-
-
-def _find(wish: Wish, shop: Workshop, progress: Progress) -> ResolvedModel:
-    return resolve(wish, cache=shop.hashes, downloads=shop.downloads, progress=progress)
+def _scripted(model: ResolvedModel) -> Engine:
+    """Echo, or the script in a JSON file: `{"rules": [{"pattern": …, "answer": …}], "process": true}`."""
+    kind = load("engines", "scripted")
+    if model.path is None:
+        engine: Engine = kind(profile=model.profile)
+        return engine
+    try:
+        script = orjson.loads(model.path.read_bytes())
+        engine = kind.from_script(script, profile=model.profile)
+    except (OSError, orjson.JSONDecodeError, TypeError, AttributeError) as error:
+        raise ConfigError(f"The script cannot be read: {error}.", where=str(model.path)) from error
+    return engine

@@ -226,7 +226,6 @@ class ModelProcess:
     async def _live(self) -> _End:
         """One life, from spawn to reaped."""
         self._ready_at = None
-        self._failure = None
         try:
             child = self._child = await Child.spawn(self.spec.environment)
         except OSError as error:

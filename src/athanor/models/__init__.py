@@ -4,7 +4,7 @@ from athanor.models.base import ResolvedEmbedder, ResolvedModel, ResolvedReranke
 from athanor.models.gguf import GGUFHeader, read_header
 from athanor.models.packages import package_file
 from athanor.models.profiles import ChatEntry, chat_entry, chat_names, resolve_embedder, resolve_reranker
-from athanor.models.sources import Progress, Wish, catalogue_wish, provisional_profile, resolve
+from athanor.models.sources import Progress, resolve_chat
 from athanor.models.verify import Verifier
 
 __all__ = [
@@ -15,14 +15,11 @@ __all__ = [
     "ResolvedModel",
     "ResolvedReranker",
     "Verifier",
-    "Wish",
-    "catalogue_wish",
     "chat_entry",
     "chat_names",
     "package_file",
-    "provisional_profile",
     "read_header",
-    "resolve",
+    "resolve_chat",
     "resolve_embedder",
     "resolve_reranker",
 ]

@@ -12,16 +12,20 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from athanor.errors import ConfigError, ModelError
 from athanor.models.base import ResolvedModel
 from athanor.models.gguf import read_header
 from athanor.models.packages import package_file
-from athanor.models.profiles import chat_entry, chat_names
+from athanor.models.profiles import ChatEntry, chat_entry, chat_names
 from athanor.models.verify import Verifier
 from athanor.plugins import require
 from athanor.types import AnswerMode, Profile
+
+# Every model's process imports this package to look at its file; the settings would cost it 20 MiB.
+if TYPE_CHECKING:
+    from athanor.config import ModelSettings
 
 Progress = Callable[[int, int], None]
 """`progress(done, total)` in bytes; total is 0 while unknown."""
@@ -35,7 +39,7 @@ _URL = ("http://", "https://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class _Wish:
     """What the settings say about one chat model; None leaves it to the model."""
 
     name: str
@@ -43,65 +47,56 @@ class Wish:
     sha256: str | None = None
     context: int | None = None
     grounded: AnswerMode | None = None
-    upstream: str | None = None
 
 
-def catalogue_wish(name: str) -> Wish:
-    """The wish for a model of the catalogue.
-
-    Raises:
-        ConfigError: no such entry.
-    """
-    entry = chat_entry(name)
-    return Wish(name=entry.profile.name, source=entry.source, sha256=entry.sha256)
-
-
-def provisional_profile(wish: Wish) -> Profile:
-    """What can be said before the source was touched."""
-    known = _catalogued(wish)
-    profile = known or Profile(
-        name=wish.name,
-        context=wish.context or DEFAULT_CONTEXT_LIMIT,
-        licence="unknown",
-        grounded=AnswerMode.GENERATIVE,
-        json_schema=True,
-    )
-    return _adjust(replace(profile, name=wish.name), wish)
-
-
-def resolve(
-    wish: Wish, *, cache: Path | None = None, downloads: Path | None = None, progress: Progress | None = None
+def resolve_chat(
+    name: str, settings: ModelSettings | None, home: Path, *, progress: Progress | None = None
 ) -> ResolvedModel:
-    """Find and prove a chat model. Blocks: it may read a file once, or download it.
+    """Find and prove a chat model. Blocks: it may read a file once, or download it; call it in a thread.
 
     Args:
-        cache: file that remembers hashes (see `Verifier`).
-        downloads: folder for files of the hub.
+        settings: the model's table in the settings; None looks `name` up in the catalogue.
+        home: state folder, for remembered hashes and downloaded files.
 
     Raises:
-        ConfigError: the source cannot be understood.
+        ConfigError: no such name in the catalogue, or a source that cannot be understood.
         ModelError: the file is missing, damaged, or cannot be downloaded.
         WeightsMismatchError: it is not the pinned file.
         MissingExtraError: a hub source without `huggingface_hub`.
     """
-    source = wish.source
-    if source.startswith(_URL):
-        return ResolvedModel(profile=provisional_profile(wish), url=source, upstream=wish.upstream or wish.name)
-    path = _locate(source, wish, downloads, progress)
-    verifier = Verifier(cache)
+    if settings is None:
+        entry = chat_entry(name)
+        wish = _Wish(name=entry.profile.name, source=entry.source, sha256=entry.sha256)
+    else:
+        wish = _Wish(
+            name=name,
+            source=settings.source,
+            sha256=settings.sha256,
+            context=settings.context,
+            grounded=settings.grounded,
+        )
+    if wish.source.startswith(_URL):
+        upstream = settings.upstream if settings else None
+        return ResolvedModel(profile=_undescribed(wish), url=wish.source, upstream=upstream or name)
+    if wish.source == "scripted:" or (settings is not None and settings.backend == "scripted"):
+        script = wish.source.removeprefix("scripted:")
+        return ResolvedModel(profile=_undescribed(wish), path=Path(script).expanduser() if script else None)
+    path = _locate(wish, home / "hub", progress)
+    verifier = Verifier(home / "verified.json")
     known = _catalogued(wish)
-    pin = wish.sha256 or (chat_entry(known.name).sha256 if known else None)
+    pin = wish.sha256 or (known.sha256 if known else None)
     found = verifier.check(path, pin) if pin else verifier.sha256(path)
-    profile = provisional_profile(wish) if known else _described(path, wish)
+    profile = _adjust(replace(known.profile, name=name), wish) if known else _described(path, wish)
     return ResolvedModel(profile=profile, path=path, sha256=found, size=path.stat().st_size)
 
 
-def _locate(source: str, wish: Wish, downloads: Path | None, progress: Progress | None) -> Path:
+def _locate(wish: _Wish, downloads: Path, progress: Progress | None) -> Path:
+    source = wish.source
     kind, colon, rest = source.partition(":")
     if kind == "package" and colon:
         package, _, file = rest.partition("/")
         known = _catalogued(wish)
-        return package_file(package, file, version=chat_entry(known.name).version if known else None)
+        return package_file(package, file, version=known.version if known else None)
     if kind == "hub" and colon:
         return _from_hub(rest, source, downloads, progress)
     path = Path(rest if kind == "file" and colon else source).expanduser()
@@ -113,7 +108,7 @@ def _locate(source: str, wish: Wish, downloads: Path | None, progress: Progress 
     return path.resolve()
 
 
-def _from_hub(rest: str, source: str, downloads: Path | None, progress: Progress | None) -> Path:
+def _from_hub(rest: str, source: str, downloads: Path, progress: Progress | None) -> Path:
     match = _HUB.fullmatch(rest)
     if match is None or ".." in Path(match["file"]).parts:
         raise ConfigError(
@@ -130,7 +125,7 @@ def _from_hub(rest: str, source: str, downloads: Path | None, progress: Progress
     hub: Any = require("huggingface_hub", extra="hub")
     arguments: dict[str, Any] = {
         "revision": match["revision"],
-        "cache_dir": None if downloads is None else str(downloads),
+        "cache_dir": str(downloads),
     }
     if progress is not None:
         arguments["tqdm_class"] = _reporting(progress)
@@ -169,16 +164,25 @@ class _Nowhere:
     def flush(self) -> None: ...
 
 
-def _catalogued(wish: Wish) -> Profile | None:
-    """The catalogue's profile, if the wish is for its file."""
-    for name in chat_names():
-        entry = chat_entry(name)
-        if entry.source == wish.source and wish.sha256 in {None, entry.sha256}:
-            return entry.profile
-    return None
+def _catalogued(wish: _Wish) -> ChatEntry | None:
+    """The catalogue's entry, if the wish is for its file."""
+    entries = (chat_entry(name) for name in chat_names())
+    return next((e for e in entries if e.source == wish.source and wish.sha256 in {None, e.sha256}), None)
 
 
-def _described(path: Path, wish: Wish) -> Profile:
+def _undescribed(wish: _Wish) -> Profile:
+    """A profile of what cannot be looked into: an endpoint."""
+    profile = Profile(
+        name=wish.name,
+        context=DEFAULT_CONTEXT_LIMIT,
+        licence="unknown",
+        grounded=AnswerMode.GENERATIVE,
+        json_schema=True,
+    )
+    return _adjust(profile, wish)
+
+
+def _described(path: Path, wish: _Wish) -> Profile:
     """A profile from the file's own header."""
     header = read_header(path)
     trained = header.context or 2048
@@ -205,5 +209,5 @@ def _described(path: Path, wish: Wish) -> Profile:
     return _adjust(profile, wish)
 
 
-def _adjust(profile: Profile, wish: Wish) -> Profile:
+def _adjust(profile: Profile, wish: _Wish) -> Profile:
     return replace(profile, context=wish.context or profile.context, grounded=wish.grounded or profile.grounded)

@@ -137,6 +137,21 @@ class ScriptedEngine:
         self.requests: list[Request] = []
         """Everything that was asked, for tests."""
 
+    @staticmethod
+    def from_script(
+        script: Mapping[str, Any], *, profile: Profile = SCRIPTED_PROFILE
+    ) -> ScriptedEngine | ScriptedProcessEngine:
+        """From JSON with the fields of `Script`; `process` decides where it runs.
+
+        Raises:
+            TypeError: an unknown field.
+        """
+        fields = dict(script)
+        process = fields.pop("process", False)
+        rules = tuple(Rule(**rule) for rule in fields.pop("rules", ()))
+        kind = ScriptedProcessEngine if process else ScriptedEngine
+        return kind(Script(rules=rules, **fields), profile=profile)
+
     @property
     def profile(self) -> Profile:
         return self._profile
