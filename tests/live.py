@@ -19,6 +19,7 @@ chat = "echo"
 [models.echo]
 source = "scripted:"
 backend = "scripted"
+grounded = "extractive"
 """
 
 

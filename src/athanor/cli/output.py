@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -24,11 +25,15 @@ def show(data: Any, *, json_: bool, columns: Sequence[str], rows: Iterable[Seque
     if json_:
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
         return
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        # An identifier is there to be copied: it is never shortened.
+        table.add_column(column, no_wrap=column == "ID", overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     if table.row_count:
-        Console(highlight=False).print(table)
+        # In a pipe there is no width to keep.
+        Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
     else:
         talk().print(empty)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import anyio
 import uvicorn
-from anyio import TASK_STATUS_IGNORED
+from anyio import TASK_STATUS_IGNORED, to_thread
 from anyio.abc import TaskStatus
 from anyio.from_thread import start_blocking_portal
 from fastapi import FastAPI
@@ -85,6 +85,9 @@ async def serve(
     url = f"http://{host}:{address[1]}"
     with holding(settings.home) as home:
         async with open_app(settings) as app, anyio.create_task_group() as group:
+            if settings.store.url is None:
+                # This process alone holds the database: whoever ran these jobs before is dead, so nobody waits for a lease.
+                await to_thread.run_sync(app.store.jobs.release)
             http = create_app(app)
             server = _Server(http)
             group.start_soon(_until_stopped, server, bound, group.cancel_scope)
