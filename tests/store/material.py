@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from sqlalchemy import Connection
 
 from athanor.store import Store
 from athanor.types import Chunk, Document, DocumentStatus, KnowledgeBase, new_id
@@ -75,3 +78,11 @@ def put(store: Store, kb: KnowledgeBase, source: str, passages: Sequence[str], *
     chunks = cut(doc, passages, heading=heading)
     vectors = [vector(float(i), 1.0, 2.0, 3.0) for i in range(len(chunks))]
     return store.knowledge.replace_document(doc, chunks, vectors, embedder=EMBEDDER)
+
+
+@contextmanager
+def rolled_back(store: Store) -> Iterator[Connection]:
+    """A write transaction whose end is an error."""
+    with suppress(ZeroDivisionError), store.write() as conn:
+        yield conn
+        raise ZeroDivisionError

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from material import DIMENSION, EMBEDDER, base, cut, document, put, vector
+from material import DIMENSION, EMBEDDER, base, cut, document, put, rolled_back, vector
 from sqlalchemy import text
 
 from athanor.errors import ConflictError, InputError, NotFoundError
@@ -195,10 +195,9 @@ def test_documents_come_in_pages(store: Store) -> None:
 def test_replacement_is_one_transaction(store: Store) -> None:
     kb = base(store)
     doc = put(store, kb, "a.md", ["One. "])
-    with pytest.raises(RuntimeError), store.write() as conn:
+    with rolled_back(store) as conn:
         new = replace(doc, text_sha256=store.blobs.put(b"Two. "))
         store.knowledge.replace_document(new, cut(new, ["Two. "]), [vector()], embedder=EMBEDDER, conn=conn)
-        raise RuntimeError
     assert store.knowledge.document(doc.id).version == 1
     assert store.chunks.search_text(kb.id, ["two"]) == []
     assert store.chunks.search_text(kb.id, ["one"])

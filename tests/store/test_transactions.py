@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from material import rolled_back
 from sqlalchemy import text
 
 from athanor.errors import ConflictError, StoreError
@@ -12,9 +13,8 @@ def test_write_commits_at_exit_and_rolls_back_on_error(store: Store) -> None:
     with store.write() as conn:
         store.principals.create("a", RoleName.USER, conn=conn)
         store.principals.create("b", RoleName.USER, conn=conn)
-    with pytest.raises(RuntimeError), store.write() as conn:
+    with rolled_back(store) as conn:
         store.principals.create("c", RoleName.USER, conn=conn)
-        raise RuntimeError
     assert [p.name for p in store.principals.list()] == ["a", "b"]
 
 

@@ -67,7 +67,7 @@ def test_many_are_grouped_and_all_are_there(store: Store) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    for future in list(futures):
+    for future in futures:
         future.result(30)
     assert len(store.requests.list(limit=1000)) == 200
     assert commits < 150
