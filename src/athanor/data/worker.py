@@ -30,6 +30,7 @@ EXIT_ORPHAN = 78
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _SIGKILL = 9
+_LARGE = 1 << 20
 _FORBIDDEN = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto", "subprocess.Popen", "os.exec",
               "os.posix_spawn", "os.fork", "os.forkpty", "os.system", "urllib.Request")  # fmt: skip
 
@@ -63,9 +64,10 @@ def serve(requests: BinaryIO, answers: BinaryIO, limits: ParserLimits) -> None:
             frame = pack_error(_corrupt(error, name), {**_statistics(started), "spent": True})
         answers.write(frame)
         answers.flush()
-        document = None  # type: ignore[assignment]
-        del frame
-        gc.collect()
+        if len(frame) > _LARGE:
+            document = None  # type: ignore[assignment]
+            del frame
+            gc.collect()
 
 
 def parse(path: Path, name: str, parsers: Mapping[str, Parser], limits: ParserLimits) -> ParsedDocument:

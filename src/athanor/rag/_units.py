@@ -18,6 +18,8 @@ _ITEM = re.compile(r"[ \t]*(?:[-*+•]|\(?[\w.]{1,8}[.)])[ \t]+\S")
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _WINDOW = 4000
 """Characters that are split into sentences at a time: the splitter may look back to where its text begins."""
+_SHORT = 24
+"""Sentences of fewer characters are put together with the next one."""
 _GAP_TOKENS = 20
 """Text outside all blocks (front matter, link definitions) that is longer than this is left out of chunks."""
 _HEADING_CHARACTERS = 120
@@ -49,7 +51,9 @@ def sections(document: ParsedDocument, target: int, limit: int) -> Iterator[list
     last = 0
     for block in document.blocks:
         far = bool(units or opening) and estimate(text[last : min(block.start, last + 2000)]) > _GAP_TOKENS
-        if far or (block.kind == "heading" and block.level <= top and not opening):
+        # A heading right under another opens with it, unless that other one's section ends here, empty.
+        nested = bool(opening) and min(head.level for head in opening) < block.level
+        if far or (block.kind == "heading" and block.level <= top and not nested):
             units.extend(_headings(text, opening, tuple(name for _, name in stack), limit))
             opening = []
             if units:
@@ -177,24 +181,33 @@ def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]
             continue
         if stop < end and len(spans) > 1:
             stop = start + spans.pop().start
-        for span in spans:
-            yield start + span.start, start + span.end, 0
-        start = stop
+        begin = start + spans[0].start
+        for number, span in enumerate(spans):
+            if start + span.end - begin < _SHORT and number + 1 < len(spans):
+                continue  # goes with the next one
+            finish = _whole_character(text, start + span.end, end)
+            if begin < finish:
+                yield begin, finish, 0
+            begin = finish if number + 1 == len(spans) else max(start + spans[number + 1].start, finish)
+        start = max(stop, begin)
 
 
 def _by_tokens(text: str, start: int, end: int, limit: int) -> Iterator[tuple[int, int]]:
     """Pieces of at most `limit` tokens, cut at white space where there is some."""
     count = since = 0
-    begin, space = start, -1
+    begin, space, resume = start, -1, start
     for at, weight in positions(text, start, end):
+        if at < resume:
+            continue
         if at > begin and text[at - 1].isspace():
             space, since = at, count
         if count + weight > limit and at > begin:
             cut = space if space > begin else _whole_character(text, at, end)
-            if cut <= at:
-                yield begin, _trimmed(text, begin, cut)
-                count = count - since if cut == space else 0
-                begin, space, since = cut, -1, 0
+            yield begin, _trimmed(text, begin, cut)
+            count = count - since if cut == space else 0
+            begin, space, since, resume = cut, -1, 0, cut
+            if at < resume:
+                continue
         count += weight
     if begin < end and text[begin:end].strip():
         yield begin, _trimmed(text, begin, end)
