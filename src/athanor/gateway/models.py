@@ -60,6 +60,8 @@ class Model:
             "status": state.status,
             "backend": state.backend,
             "detail": state.detail,
+            "pid": state.pid,
+            "restarts": state.restarts,
             "licence": profile.licence if profile else "",
             "context": profile.context if profile else None,
             "grounded": profile.grounded if profile else None,

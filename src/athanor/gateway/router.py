@@ -88,5 +88,11 @@ class Router:
 
 
 def _card(name: str, kind: str, state: EngineState, licence: str) -> dict[str, Any]:
-    shown = {"status": state.status, "backend": state.backend, "detail": state.detail}
+    shown = {
+        "status": state.status,
+        "backend": state.backend,
+        "detail": state.detail,
+        "pid": state.pid,
+        "restarts": state.restarts,
+    }
     return {"name": name, "kind": kind, **shown, "licence": licence, "context": None, "grounded": None, "note": ""}
