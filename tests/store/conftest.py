@@ -118,7 +118,7 @@ class Databases:
     @contextmanager
     def make(self, template: str = "template1") -> Iterator[str]:
         name = f"t{time.time_ns()}"
-        self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         yield self._server.replace("NAME", name)
         self.run(f"DROP DATABASE {name} WITH (FORCE)")
 

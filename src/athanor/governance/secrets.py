@@ -30,7 +30,7 @@ class Secret:
         A slow, salted hash protects passwords, which can be guessed. 256 random bits cannot, so a fast hash is
         right: it costs nothing on every request and can be looked up in an index.
         """
-        return hashlib.sha256(self._text.encode()).hexdigest()
+        return hashlib.sha256(self._text.encode(errors="surrogatepass")).hexdigest()
 
     def __repr__(self) -> str:
         return "Secret(…)"
