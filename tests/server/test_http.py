@@ -4,6 +4,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from athanor.store import Store
 from tests.live import Server
 
 pytestmark = pytest.mark.weights
@@ -121,3 +122,26 @@ def test_two_folders_in_one_base_leave_each_other_alone(server: Server, tmp_path
     with server.client() as client:
         sources = [d["source"] for d in client.get("/api/knowledge/compass/documents").json()["data"]]
     assert sources == ["north.txt", "south.txt"]
+
+
+def test_what_is_done_is_in_the_audit_chain(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("The mill has two wheels.")
+    server.ingest(tmp_path, "audited")
+    with server.client() as client:
+        (document,) = client.get("/api/knowledge/audited/documents").json()["data"]
+        client.delete(f"/api/documents/{document['id']}")
+        base = client.delete("/v1/vector_stores/audited").json()["id"]
+    store = Store.open(f"sqlite:///{server.home / 'athanor.db'}", blobs=server.home / "blobs")
+    try:
+        entries = store.audit.entries(limit=50)
+        actions = {(entry.action, entry.subject) for entry in entries}
+        assert {("knowledge.created", base), ("ingestion.started", base), ("knowledge.deleted", base)} <= actions
+        assert ("document.deleted", document["id"]) in actions
+        assert {entry.principal for entry in entries if entry.subject == base} == {principal(store)}
+        assert not store.audit.verify()
+    finally:
+        store.close()
+
+
+def principal(store: Store) -> str:
+    return store.principals.get("local").id

@@ -195,7 +195,7 @@ class _Page:
         name = str(event.args.get("name", "")) if isinstance(event.args, dict) else ""
         try:
             require(self._principal, RoleName.DEVELOPER)
-            base = await self._app.knowledge.create(name)
+            base = await self._app.knowledge.create(name, by=self._principal)
         except AthanorError as error:
             self._tell(error)
             return
@@ -209,7 +209,7 @@ class _Page:
             require(self._principal, RoleName.DEVELOPER)
             files = [await to_thread.run_sync(self._app.store.files.get, str(file)) for file in ids]
             own = {file.name: file.id for file in files if file.principal == self._principal.id}
-            await self._app.ingestion.enqueue_files(self._base, own)
+            await self._app.ingestion.enqueue_files(self._base, own, by=self._principal)
         except AthanorError as error:
             self._tell(error)
             return
@@ -226,7 +226,7 @@ class _Page:
     async def _do(self, document: str) -> None:
         try:
             require(self._principal, RoleName.DEVELOPER)
-            await self._app.knowledge.remove(document)
+            await self._app.knowledge.remove(document, by=self._principal)
         except AthanorError as error:
             self._tell(error)
         await self._changed()
@@ -239,7 +239,7 @@ class _Page:
         async def act() -> None:
             try:
                 require(self._principal, RoleName.DEVELOPER)
-                await self._app.knowledge.delete(base)
+                await self._app.knowledge.delete(base, by=self._principal)
             except AthanorError as error:
                 self._tell(error)
                 return

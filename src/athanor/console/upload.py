@@ -29,5 +29,5 @@ async def _keep(request: Request, app: App, principal: Principal) -> str:
         if request.method != "POST" or not isinstance(file, UploadFile):
             raise InputError("This request carries no file.")
         name = PurePosixPath((file.filename or "").replace("\\", "/")).name or "upload"
-        kept = await app.add_file(name, file.file, purpose="user_data", principal=principal.id)
+        kept = await app.add_file(name, file.file, purpose="user_data", by=principal)
     return kept.id

@@ -20,7 +20,7 @@ from athanor.gateway.models import Models
 from athanor.gateway.router import Router
 from athanor.governance import Keys, Links
 from athanor.models import resolve_embedder, resolve_reranker
-from athanor.observe import Metrics, Spans
+from athanor.observe import Action, AuditLog, Metrics, Spans
 from athanor.rag import AnswerSettings, Ingestion, Knowledge, Retriever
 from athanor.store import Store
 from athanor.types import File, Job, Principal, RoleName, new_id
@@ -38,6 +38,7 @@ class App:
     store: Store
     keys: Keys
     links: Links
+    audit: AuditLog
     spans: Spans
     metrics: Metrics
     models: Models
@@ -57,7 +58,7 @@ class App:
                 group.start_soon(self.reranker.start)
             group.start_soon(self.models.start_default)
 
-    async def add_file(self, name: str, stream: BinaryIO, *, purpose: str, principal: str) -> File:
+    async def add_file(self, name: str, stream: BinaryIO, *, purpose: str, by: Principal) -> File:
         """Keep an uploaded file: its bytes as a blob, its facts as a row."""
 
         def add() -> File:
@@ -68,13 +69,35 @@ class App:
                 size=self.store.blobs.size(sha256),
                 sha256=sha256,
                 purpose=purpose,
-                principal=principal,
+                principal=by.id,
                 created_at=time.time(),
             )
-            self.store.files.insert(file)
+            with self.store.write() as conn:
+                self.store.files.insert(file, conn=conn)
+                self.audit.record(Action.FILE_UPLOADED, by=by, subject=file.id, details={"sha256": sha256}, conn=conn)
             return file
 
         return await to_thread.run_sync(add)
+
+    async def delete_file(self, file: File, *, by: Principal) -> None:
+        """Forget an uploaded file. Documents made of it stay."""
+
+        def delete() -> None:
+            with self.store.write() as conn:
+                self.store.files.delete(file.id, conn=conn)
+                self.audit.record(Action.FILE_DELETED, by=by, subject=file.id, conn=conn)
+
+        await to_thread.run_sync(delete)
+
+    async def cancel(self, job: str, *, by: Principal) -> None:
+        """Stop a job that waits or runs; one that has ended stays as it is."""
+
+        def cancel() -> None:
+            with self.store.write() as conn:
+                if self.store.jobs.cancel(job, conn=conn):
+                    self.audit.record(Action.JOB_CANCELLED, by=by, subject=job, conn=conn)
+
+        await to_thread.run_sync(cancel)
 
     async def rate(self, principal: Principal, trace: str, rating: int, comment: str = "") -> None:
         """Store a verdict on an answer; the last one of each principal counts.
@@ -152,6 +175,7 @@ def _compose(
         store=store,
         keys=Keys(store),
         links=Links(store),
+        audit=AuditLog(store),
         spans=Spans(store, metrics),
         metrics=metrics,
         models=models,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 from anyio import to_thread
@@ -24,7 +24,7 @@ class Model:
     thread. What went wrong shows in its state, and the next use tries again.
     """
 
-    def __init__(self, name: str, settings: ModelSettings | None, home: Path, wait: str) -> None:
+    def __init__(self, name: str, settings: ModelSettings | None, home: Path, wait: Literal["passive", "active"]) -> None:
         self.name = name
         self._settings = settings
         self._home = home

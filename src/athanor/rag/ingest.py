@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 from anyio import to_thread
@@ -19,6 +20,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from athanor.data import ParserPool, scan_folder
 from athanor.engines import Embedder
 from athanor.errors import DocumentError, EngineCrashedError, EngineUnavailableError, JobError, NotFoundError
+from athanor.observe import Action, AuditLog
 from athanor.rag.chunk import chunk
 from athanor.store import Store
 from athanor.types import (
@@ -30,6 +32,7 @@ from athanor.types import (
     JobState,
     KnowledgeBase,
     ParsedDocument,
+    Principal,
     SourceState,
     new_id,
 )
@@ -75,8 +78,9 @@ class Ingestion:
         self._embedder = embedder
         self._chunk_tokens = chunk_tokens
         self._workers = workers
+        self._audit = AuditLog(store)
 
-    async def enqueue_folder(self, base: KnowledgeBase, folder: Path) -> Job:
+    async def enqueue_folder(self, base: KnowledgeBase, folder: Path, *, by: Principal | None = None) -> Job:
         """Queue a job that brings `base` in step with `folder`: new, changed and deleted files.
 
         Raises:
@@ -84,12 +88,19 @@ class Ingestion:
         """
         folder = await to_thread.run_sync(_existing, folder)
         arguments = {"knowledge_base": base.id, "folder": str(folder)}
-        return await to_thread.run_sync(self._store.jobs.enqueue, self.KIND, arguments)
+        return await to_thread.run_sync(self._enqueue, arguments, 0, by)
 
-    async def enqueue_files(self, base: KnowledgeBase, files: Mapping[str, str]) -> Job:
+    async def enqueue_files(self, base: KnowledgeBase, files: Mapping[str, str], *, by: Principal | None = None) -> Job:
         """Queue a job that adds uploaded files: source name → file id. A name that is there already is replaced."""
         arguments = {"knowledge_base": base.id, "files": dict(files)}
-        return await to_thread.run_sync(lambda: self._store.jobs.enqueue(self.KIND, arguments, total=len(files)))
+        return await to_thread.run_sync(self._enqueue, arguments, len(files), by)
+
+    def _enqueue(self, arguments: Mapping[str, Any], total: int, by: Principal | None) -> Job:
+        with self._store.write() as conn:
+            job = self._store.jobs.enqueue(self.KIND, arguments, total=total, conn=conn)
+            base: str = arguments["knowledge_base"]
+            self._audit.record(Action.INGESTION_STARTED, by=by, subject=base, details={"job": job.id}, conn=conn)
+        return job
 
     async def run(self, job: Job) -> Mapping[str, object]:
         """Do the job. Problems of single files are its items; it fails only when it cannot go on.

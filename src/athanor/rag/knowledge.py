@@ -9,9 +9,10 @@ from anyio import to_thread
 
 from athanor.engines import Embedder
 from athanor.errors import InputError, NotFoundError
+from athanor.observe import Action, AuditLog
 from athanor.rag.retrieve import Retriever
 from athanor.store import Store
-from athanor.types import Document, DocumentStatus, Hit, JobState, KnowledgeBase
+from athanor.types import Document, DocumentStatus, Hit, JobState, KnowledgeBase, Principal
 
 MAX_QUERY = 8000
 """Characters of a query; more is not a question."""
@@ -34,8 +35,9 @@ class Knowledge:
         self._store = store
         self._embedder = embedder
         self._retriever = retriever
+        self._audit = AuditLog(store)
 
-    async def create(self, name: str) -> KnowledgeBase:
+    async def create(self, name: str, *, by: Principal | None = None) -> KnowledgeBase:
         """A new, empty base whose vectors are the current embedder's.
 
         Raises:
@@ -44,14 +46,23 @@ class Knowledge:
         """
         profile = self._embedder.profile
         checked = _checked(name)
-        return await to_thread.run_sync(
-            lambda: self._store.knowledge.create(checked, embedder=profile.id, dimension=profile.dimension)
-        )
 
-    async def ensure(self, name: str) -> KnowledgeBase:
+        def create() -> KnowledgeBase:
+            with self._store.write() as conn:
+                made = self._store.knowledge.create(
+                    checked, embedder=profile.id, dimension=profile.dimension, conn=conn
+                )
+                self._audit.record(
+                    Action.KNOWLEDGE_CREATED, by=by, subject=made.id, details={"name": checked}, conn=conn
+                )
+            return made
+
+        return await to_thread.run_sync(create)
+
+    async def ensure(self, name: str, *, by: Principal | None = None) -> KnowledgeBase:
         """The base called `name`, made if it is not there."""
         found = await to_thread.run_sync(self._store.knowledge.find, name)
-        return found or await self.create(name)
+        return found or await self.create(name, by=by)
 
     async def base(self, id_or_name: str) -> KnowledgeBase:
         """The base with this id or name.
@@ -65,14 +76,32 @@ class Knowledge:
         """All bases, by name."""
         return await to_thread.run_sync(self._store.knowledge.list)
 
-    async def rename(self, base: KnowledgeBase, name: str) -> KnowledgeBase:
-        """Give `base` another name."""
-        checked = _checked(name)
-        return await to_thread.run_sync(self._store.knowledge.rename, base.id, checked)
+    async def rename(self, base: KnowledgeBase, name: str, *, by: Principal | None = None) -> KnowledgeBase:
+        """Give `base` another name.
 
-    async def delete(self, base: KnowledgeBase) -> None:
+        Raises:
+            InputError, ConflictError: as `create`.
+        """
+        checked = _checked(name)
+
+        def rename() -> KnowledgeBase:
+            with self._store.write() as conn:
+                details = {"from": base.name, "to": checked}
+                self._audit.record(Action.KNOWLEDGE_RENAMED, by=by, subject=base.id, details=details, conn=conn)
+                return self._store.knowledge.rename(base.id, checked, conn=conn)
+
+        return await to_thread.run_sync(rename)
+
+    async def delete(self, base: KnowledgeBase, *, by: Principal | None = None) -> None:
         """Delete `base` with everything in it."""
-        await to_thread.run_sync(self._store.knowledge.delete, base.id)
+
+        def delete() -> None:
+            with self._store.write() as conn:
+                self._store.knowledge.delete(base.id, conn=conn)
+                details = {"name": base.name}
+                self._audit.record(Action.KNOWLEDGE_DELETED, by=by, subject=base.id, details=details, conn=conn)
+
+        await to_thread.run_sync(delete)
 
     async def documents(self, base: KnowledgeBase) -> list[Document]:
         """All documents of `base`, by source."""
@@ -96,9 +125,19 @@ class Knowledge:
                 continue
         return found
 
-    async def remove(self, document: str) -> None:
-        """Delete a document, all its versions; from the commit on nothing finds it."""
-        await to_thread.run_sync(self._store.knowledge.delete_document, document)
+    async def remove(self, document: str, *, by: Principal | None = None) -> None:
+        """Delete a document, all its versions; from the commit on nothing finds it.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+
+        def remove() -> None:
+            with self._store.write() as conn:
+                self._store.knowledge.delete_document(document, conn=conn)
+                self._audit.record(Action.DOCUMENT_DELETED, by=by, subject=document, conn=conn)
+
+        await to_thread.run_sync(remove)
 
     async def text(self, document: str, version: int | None = None) -> str:
         """The source text of one version: what citations count their characters in.

@@ -25,7 +25,7 @@ async def upload(
     who: Principal = Depends(principal),
 ) -> dict[str, Any]:
     name = PurePosixPath((file.filename or "upload").replace("\\", "/")).name or "upload"
-    return wire(await app.add_file(name, file.file, purpose=purpose, principal=who.id))
+    return wire(await app.add_file(name, file.file, purpose=purpose, by=who))
 
 
 @router.get("", summary="List files")
@@ -58,7 +58,7 @@ async def content(file: str, app: App = Depends(application), who: Principal = D
 @router.delete("/{file}", summary="Delete a file; documents made of it stay")
 async def delete(file: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
     found = await _own(app, file, who)
-    await to_thread.run_sync(app.store.files.delete, found.id)
+    await app.delete_file(found, by=who)
     return {"id": found.id, "object": "file", "deleted": True}
 
 

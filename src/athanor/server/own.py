@@ -61,8 +61,8 @@ async def sync(
 ) -> dict[str, Any]:
     # Reading any folder of the machine is the owner's right, not a user's.
     require(who, RoleName.ADMIN)
-    found = await app.knowledge.ensure(base)
-    return await _job(app, await app.ingestion.enqueue_folder(found, Path(body.folder)))
+    found = await app.knowledge.ensure(base, by=who)
+    return await _job(app, await app.ingestion.enqueue_folder(found, Path(body.folder), by=who))
 
 
 @router.get("/knowledge/{base}/documents", summary="Documents of a knowledge base")
@@ -103,7 +103,7 @@ async def text(
 @router.delete("/documents/{document}", summary="Delete a document, all its versions")
 async def remove(document: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
     require(who, RoleName.DEVELOPER)
-    await app.knowledge.remove(document)
+    await app.knowledge.remove(document, by=who)
     return {"id": document, "deleted": True}
 
 
@@ -120,7 +120,7 @@ async def job(job: str, app: App = Depends(application), _: Principal = Depends(
 @router.post("/jobs/{job}/cancel", summary="Stop a job")
 async def cancel(job: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
     require(who, RoleName.DEVELOPER)
-    await to_thread.run_sync(app.store.jobs.cancel, job)
+    await app.cancel(job, by=who)
     return await _job(app, await to_thread.run_sync(app.store.jobs.get, job))
 
 

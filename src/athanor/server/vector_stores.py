@@ -22,9 +22,9 @@ async def create(
     body: VectorStoreRequest, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
     require(who, RoleName.DEVELOPER)
-    base = await app.knowledge.create(body.name or new_id("kb"))
+    base = await app.knowledge.create(body.name or new_id("kb"), by=who)
     if body.file_ids:
-        await _attach(app, base, body.file_ids)
+        await _attach(app, base, body.file_ids, who)
     return await _store(app, base)
 
 
@@ -45,7 +45,7 @@ async def update(
     require(who, RoleName.DEVELOPER)
     base = await app.knowledge.base(store)
     if body.name:
-        base = await app.knowledge.rename(base, body.name)
+        base = await app.knowledge.rename(base, body.name, by=who)
     return await _store(app, base)
 
 
@@ -53,7 +53,7 @@ async def update(
 async def delete(store: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
     require(who, RoleName.DEVELOPER)
     base = await app.knowledge.base(store)
-    await app.knowledge.delete(base)
+    await app.knowledge.delete(base, by=who)
     return {"id": base.id, "object": "vector_store.deleted", "deleted": True}
 
 
@@ -96,7 +96,7 @@ async def attach(
 ) -> dict[str, Any]:
     require(who, RoleName.DEVELOPER)
     base = await app.knowledge.base(store)
-    (file,) = await _attach(app, base, [body.file_id])
+    (file,) = await _attach(app, base, [body.file_id], who)
     return await _file(app, base, file)
 
 
@@ -124,14 +124,14 @@ async def detach(
     document = await _of_file(app, base, file)
     if document is None:
         raise NotFoundError("This file is not in the knowledge base.", where=file)
-    await app.knowledge.remove(document.id)
+    await app.knowledge.remove(document.id, by=who)
     return {"id": file, "object": "vector_store.file.deleted", "deleted": True}
 
 
-async def _attach(app: App, base: KnowledgeBase, ids: list[str]) -> list[File]:
+async def _attach(app: App, base: KnowledgeBase, ids: list[str], who: Principal) -> list[File]:
     files = [await to_thread.run_sync(app.store.files.get, file) for file in ids]
     # The id keeps two uploads of one name apart, as this API promises.
-    await app.ingestion.enqueue_files(base, {f"{file.id}/{file.name}": file.id for file in files})
+    await app.ingestion.enqueue_files(base, {f"{file.id}/{file.name}": file.id for file in files}, by=who)
     return files
 
 
