@@ -88,8 +88,8 @@ class AutoEngine:
         if self._task is None:
             await self.start()
         assert self._task is not None
-        # Shielded: a caller that gives up must not end the load for the others.
-        await asyncio.shield(self._task)
+        # Not awaited itself: neither may a caller that gives up end the load, nor its end cancel the callers.
+        await asyncio.wait([self._task])
         if self._failure is not None:
             raise self._failure.with_traceback(None)
         if self._engine is None:

@@ -21,7 +21,7 @@ import orjson
 from athanor.engines.local import check_request
 from athanor.engines.sse import EventTooLargeError, SSEDecoder
 from athanor.engines.upstream import Upstream, error_message
-from athanor.errors import EngineError, EngineTimeoutError
+from athanor.errors import EngineError, EngineTimeoutError, EngineUnavailableError
 from athanor.types import (
     Context,
     EmbedderProfile,
@@ -73,6 +73,8 @@ class OpenAIEngine:
 
     async def run(self, request: Request, ctx: Context) -> AsyncGenerator[Event, None]:
         check_request(request, self._profile)
+        if self._closed:
+            raise EngineUnavailableError(f"The model {self._profile.name} is shutting down.")
         tally = _Tally(prompt_words=sum(len(m.content.split()) for m in request.messages))
         try:
             async with (
@@ -82,15 +84,15 @@ class OpenAIEngine:
                 async for payload in payloads:
                     if text := tally.take(payload):
                         yield TextDelta(text=text, usage=tally.step())
+            if tally.reason is None:
+                raise EngineError(
+                    "The endpoint's stream ended in the middle of the answer.",
+                    where=self._upstream.shown,
+                    hint="Ask again. If it recurs, look at the endpoint's log.",
+                )
         except EngineError as error:
             self._detail = f"The last request failed: {error.message}"
             raise
-        if tally.reason is None:
-            raise EngineError(
-                "The endpoint's stream ended in the middle of the answer.",
-                where=self._upstream.shown,
-                hint="Ask again. If it recurs, look at the endpoint's log.",
-            )
         self._detail = ""
         yield Finished(reason=tally.reason, usage=tally.rest())
 

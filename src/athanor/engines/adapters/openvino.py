@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -45,6 +46,7 @@ class _Active:
     prompt_tokens: int
     stop: StopFilter
     text: _Detokeniser
+    constrained: bool
     seconds: float = 0.0
     unsent: int = 0
     prompt_sent: bool = False
@@ -136,6 +138,7 @@ class OpenVINOBackend:
             prompt_tokens=length,
             stop=StopFilter(header["stop"]),
             text=_Detokeniser(self._vocabulary),
+            constrained=header["json_schema"] is not None,
         )
 
     def _count(self, text: str) -> int:
@@ -153,7 +156,7 @@ class OpenVINOBackend:
             config.top_p = float(header["top_p"])
             config.rng_seed = int(header["seed"])
         if header["json_schema"] is not None:
-            schema = json.dumps(header["json_schema"])
+            schema = _sheltered(header["json_schema"])
             config.structured_output_config = self._genai.StructuredOutputConfig(json_schema=schema)
         return config
 
@@ -166,6 +169,8 @@ class OpenVINOBackend:
                 request.unsent += len(output.generated_ids)
                 piece += request.text.feed(output.generated_ids)
                 finish = output.finish_reason.name
+        if request.constrained:
+            piece = piece.translate(_RESTORED)
         status = request.handle.get_status().name
         if status == "IGNORED":
             message = "The engine's memory for contexts is full."
@@ -203,6 +208,18 @@ class OpenVINOBackend:
     def _drop(self, request_id: int) -> None:
         if request := self._active.get(request_id):
             self._end(request)
+
+
+# xgrammar writes U+0080 to U+00FF as \\xNN and then reads a following hex digit as part of it: "Grüße" is forced to
+# be "Grü\u0dfe". Such a character travels through the grammar as a private one, and is put back in the answer.
+_MISREAD = re.compile("[\u0080-\u00ff](?=[0-9a-fA-F])")
+_SHELTER = 0xE000
+_RESTORED = {_SHELTER + number: number for number in range(0x80, 0x100)}
+
+
+def _sheltered(schema: Mapping[str, Any]) -> str:
+    text = json.dumps(schema, ensure_ascii=False)
+    return _MISREAD.sub(lambda match: chr(_SHELTER + ord(match.group())), text)
 
 
 class _Vocabulary:
