@@ -59,7 +59,7 @@ class Audit(Repository):
                 "previous": previous,
             }
             entry = AuditEntry(**values, hash=entry_hash(values))
-            c.execute(insert(t.audit).values(**{**values, "details": _canonical(written)}, hash=entry.hash))
+            c.execute(insert(t.audit), {**values, "details": _canonical(written), "hash": entry.hash})
         return entry
 
     def entries(

@@ -237,7 +237,7 @@ def _write_row(conn: Connection, base: int, document: Document, *, new: bool) ->
     values = {column.name: getattr(document, column.name) for column in t.documents.c if column.name != "base"}
     values |= {"base": base, "pages": [*document.pages], "status": document.status.value}
     if new:
-        conn.execute(insert(t.documents).values(**values))
+        conn.execute(insert(t.documents), values)
     else:
         conn.execute(update(t.documents).where(t.documents.c.id == document.id).values(**values))
 

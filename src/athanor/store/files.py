@@ -28,7 +28,7 @@ class Files(Repository):
             ConflictError: the id is taken.
         """
         with self._db.writing(conn) as c:
-            c.execute(insert(t.files).values(**{column.name: getattr(file, column.name) for column in t.files.c}))
+            c.execute(insert(t.files), {column.name: getattr(file, column.name) for column in t.files.c})
 
     def get(self, file: str, *, conn: Connection | None = None) -> File:
         """The file with this id.

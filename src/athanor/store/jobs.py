@@ -60,7 +60,7 @@ class Jobs(Repository):
         )
         values = {column.name: getattr(job, column.name) for column in _JOB} | {"state": job.state.value}
         with self._db.writing(conn) as c:
-            c.execute(insert(t.jobs).values(**values, max_attempts=max_attempts))
+            c.execute(insert(t.jobs), values | {"max_attempts": max_attempts})
         return job
 
     def lease(

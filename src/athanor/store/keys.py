@@ -28,7 +28,7 @@ class Keys(Repository):
         """
         values = {column.name: getattr(key, column.name) for column in _KEY}
         with self._db.writing(conn) as c:
-            c.execute(insert(t.keys).values(**values, hash=hash_))
+            c.execute(insert(t.keys), values | {"hash": hash_})
 
     def by_hash(self, hash_: str, *, conn: Connection | None = None) -> tuple[ApiKey, Principal] | None:
         """The key with this hash and its principal, expired and revoked keys included."""

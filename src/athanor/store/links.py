@@ -19,7 +19,7 @@ class Links(Repository):
         """Store a link for a principal (by id)."""
         values = {"hash": hash_, "principal": principal, "created_at": time.time(), "expires_at": expires_at}
         with self._db.writing(conn) as c:
-            c.execute(insert(t.links).values(**values))
+            c.execute(insert(t.links), values)
 
     def take(self, hash_: str, *, conn: Connection | None = None) -> Principal | None:
         """Use a link up and return whom it is for; `None` where it is unknown, used or expired.
@@ -43,7 +43,7 @@ class Links(Repository):
         """Store a session of a principal (by id)."""
         values = {"hash": hash_, "principal": principal, "created_at": time.time(), "expires_at": expires_at}
         with self._db.writing(conn) as c:
-            c.execute(insert(t.sessions).values(**values))
+            c.execute(insert(t.sessions), values)
 
     def session(self, hash_: str, *, conn: Connection | None = None) -> tuple[Principal, float] | None:
         """The principal of a session and when it expires; `None` where it is unknown, revoked or expired."""

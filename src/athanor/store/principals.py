@@ -28,7 +28,7 @@ class Principals(Repository):
             if self.find(name, conn=c) is not None:
                 raise ConflictError(f"A principal named {name!r} exists.", hint="Choose another name.")
             values = {"id": principal.id, "name": name, "role": role.value, "created_at": principal.created_at}
-            c.execute(insert(t.principals).values(**values))
+            c.execute(insert(t.principals), values)
         return principal
 
     def find(self, id_or_name: str, *, conn: Connection | None = None) -> Principal | None:

@@ -60,7 +60,7 @@ class Requests(Repository):
         values = {c.name: getattr(record, c.name) for c in t.requests.c if c.name not in _USAGE}
         values |= {name: getattr(record.usage, name) for name in _USAGE}
         with self._db.writing(conn) as c:
-            c.execute(insert(t.requests).values(**values))
+            c.execute(insert(t.requests), values)
 
     def get(self, trace: str, *, conn: Connection | None = None) -> RequestRecord:
         """The request of a trace.

@@ -108,9 +108,14 @@ class GroupedWriter:
 
 def _in_savepoint(conn: Connection, work: Callable[[Connection], T]) -> T:
     hooks = count_hooks(conn)
+    # By hand: `begin_nested` builds and compiles its statements anew, which cost as much as the insert.
+    conn.exec_driver_sql("SAVEPOINT item")
     try:
-        with conn.begin_nested():
-            return work(conn)
+        result = work(conn)
     except BaseException:
         drop_hooks(conn, hooks)
+        conn.exec_driver_sql("ROLLBACK TO SAVEPOINT item")
+        conn.exec_driver_sql("RELEASE SAVEPOINT item")
         raise
+    conn.exec_driver_sql("RELEASE SAVEPOINT item")
+    return result
