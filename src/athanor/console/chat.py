@@ -238,7 +238,8 @@ class Chat:
             line = promise(choice, mode, card)
             if note:
                 with Tag("details"):
-                    Tag("summary", text=line)
+                    with Tag("summary", text=line):
+                        Tag("span", text="Why?")
                     Tag("p", text=note)
             else:
                 Tag("span", text=line)

@@ -30,6 +30,7 @@ async def show(
     ui.context.client.title = f"{source.version.title} · Athanor"
     current, about = source.document, source.version
     mark = (start, end) if start is not None and end is not None and start < end <= len(source.text) else None
+    inner.classes("is-reading")
     with inner:
         with Tag("div", "a-pagehead"):
             with Tag("div", "a-grow"):
@@ -55,5 +56,5 @@ async def show(
             with Tag("div", "a-notice is-warn"):
                 badge("not current", "is-warn")
                 Tag("p", "a-grow", text=f"The file has changed since and could not be read again: {current.error}")
-        with Tag("article", "a-card a-pad"):
+        with Tag("article", "a-card a-sheet"):
             Reader(source, mark, window=WINDOW, step=5 * WINDOW)

@@ -130,6 +130,7 @@ class _Sealed:
         # A raw `<` in the page is the template's: NiceGUI escapes the ones in our text.
         nonce = f' nonce="{self._nonce}"'.encode()
         body = page.replace(b"<script", b"<script" + nonce).replace(b"<style", b"<style" + nonce)
+        body = body.replace(b' style="display: none"', b" hidden")  # the only style attribute of the template
         MutableHeaders(scope=start)["content-length"] = str(len(body))
         await self._send(start)
         await self._send({"type": "http.response.body", "body": body})

@@ -53,8 +53,8 @@ class Panel:
                             Tag("span", text=f"page {page}")
                         if version != source.document.version:
                             Tag("span", text=f"version {version}; the current one is {source.document.version}")
-                    if above:
-                        Tag("p", "a-small a-muted", text=above)
+                    if path := _below(above, source.version.title):
+                        Tag("p", "a-small a-muted", text=path)
                 square("close", "Close the source", self.close, css="is-small", data_escape="", data_focus="")
             with Tag("div", "a-panelbody", tabindex="0"):
                 Reader(source, span, window=CONTEXT, step=4 * CONTEXT, css="is-small")
@@ -76,3 +76,8 @@ class Panel:
                 square("close", "Close the source", self.close, css="is-small", data_escape="", data_focus="")
             with Tag("div", "a-panelbody"):
                 problem(error)
+
+
+def _below(path: str, title: str) -> str:
+    """The path of headings without the document's own title."""
+    return " › ".join(part for part in path.split(" > ") if part and part != title)

@@ -66,7 +66,14 @@ class Reader:
 
     def _draw(self) -> None:
         source = self._source
-        cut = excerpt(source.text, source.version.pages, mark=self._mark, before=self._before, after=self._after)
+        cut = excerpt(
+            source.text,
+            source.version.pages,
+            mark=self._mark,
+            before=self._before,
+            after=self._after,
+            markdown=source.document.mime == "text/markdown",
+        )
         self._box.clear()
         with self._box:
             if cut.before:
@@ -97,7 +104,7 @@ def pieces(cut: Excerpt) -> None:
             # Its words are drawn by the style sheet, so that what is selected and copied is the document's text.
             Tag("span", "a-pagemark", data_label=f"Page {piece.page}", role="separator")
         else:
-            Tag("mark" if piece.marked else "span", text=piece.text)
+            Tag("mark" if piece.marked else "span", f"a-set-{piece.setting}", text=piece.text)
 
 
 def link(document: str, version: int, start: int | None = None, end: int | None = None) -> str:

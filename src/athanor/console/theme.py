@@ -130,8 +130,8 @@ def stylesheet() -> str:
         f":root{{color-scheme:light;{_declarations(fixed)}{_types()}{light}{_icons()}}}",
         f"@media(prefers-color-scheme:dark){{:root:not([data-theme=light]){{color-scheme:dark;{dark}}}}}",
         f":root[data-theme=dark]{{color-scheme:dark;{dark}}}",
-        *(f".a-i-{name}{{mask-image:var(--icon-{name})}}" for name in ICONS),
         asset("console.css"),
+        *(f".a-i-{name}{{mask-image:var(--icon-{name})}}" for name in ICONS),
     ]
     return "\n".join(parts)
 
