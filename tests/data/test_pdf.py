@@ -124,3 +124,22 @@ def test_damaged(tmp_path: Path) -> None:
     assert refusal(tmp_path / "a.pdf").reason == "corrupt"
     (tmp_path / "a.pdf").write_bytes(data.replace(b"startxref\n", b"startxref\n9"))
     assert read(tmp_path / "a.pdf").text == "Words."
+
+
+def test_headers_that_change_with_the_chapter_go_by_their_number(tmp_path: Path) -> None:
+    def page(number: int) -> list[Placed]:
+        chapter = ("Starting", "Going on", "Ending", "After")[number // 3]
+        body = prose([f"Body {number} is here.", f"Code {number * 7919} holds."])
+        return [(f"Chapter {chapter}    {number + 5}", 72, 810, 9), *body]
+
+    document = read(make_pdf(tmp_path / "a.pdf", [page(n) for n in range(12)]))
+    assert "Chapter" not in document.text
+    assert document.text.count("Body") == 12
+
+
+def test_a_table_of_contents_is_a_list_without_its_dots(tmp_path: Path) -> None:
+    lines = [f"{n} Section {n} . . . . . . . . . . . . . {n * 3}" for n in range(1, 4)]
+    assert outline(read(make_pdf(tmp_path / "a.pdf", [prose(lines)])))[-1] == (
+        "list",
+        "1 Section 1 … 3\n2 Section 2 … 6\n3 Section 3 … 9",
+    )

@@ -11,6 +11,7 @@ import ctypes
 import gc
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -110,6 +111,13 @@ def _statistics(started: float) -> dict[str, Any]:
 
 def peak_memory() -> int:
     """Largest resident memory of this process so far, in bytes; 0 where unknown."""
+    try:
+        # Not `ru_maxrss` here: after a fork it begins with the parent's size.
+        found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+        if found:
+            return int(found[1]) * 1024
+    except OSError:
+        pass
     try:
         import resource  # noqa: PLC0415 - not on Windows
     except ImportError:

@@ -69,14 +69,15 @@ def chunk(
 def _pack(document: ParsedDocument, units: Sequence[Unit], target: int, limit: int) -> list[tuple[int, int, str]]:
     """Spans and headings of the chunks that `units` make."""
     packed = []
-    first = 0
+    first = before = 0
     while first < len(units):
-        overlap = units[first - 1] if first and _overlaps(units, first) else None
+        # What was a chunk by itself is not repeated: the next one would begin where it began.
+        overlap = units[first - 1] if first - 1 > before and _overlaps(units, first) else None
         used = overlap.tokens if overlap and overlap.tokens + units[first].tokens <= limit else 0
         after = _cut(document.text, units, first, used, (target, limit))
         start = overlap.start if overlap and used else units[first].start
         packed.append((start, units[after - 1].end, _heading(document.title, units[first:after])))
-        first = after
+        before, first = first, after
     return packed
 
 

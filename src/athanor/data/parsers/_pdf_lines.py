@@ -15,6 +15,11 @@ from statistics import median
 ITEM = re.compile(r"(?:[•‣◦▪■●○–*\-]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+\S")
 _ENDS = (".", "!", "?", ":", "…", "。", "！", "？", ".”", '."', ".)")
 _DIGITS = re.compile(r"\d+|\b[ivxlc]+\b", re.IGNORECASE)
+_EDGE_NUMBER = re.compile(r"^\d{1,5}\b|\b\d{1,5}$")
+_LEADERS = re.compile(r"(?:\s?[.·…]){4,}\s*")
+_NUMBERING = re.compile(
+    r"(?:(?:chapter|section|appendix|part)\s+)?(?:\d+(?:\.\d+)*|[A-Z](?:\.\d+)+|[A-Z])[.:)]?\s+", re.IGNORECASE
+)
 _LAST_WORD = re.compile(r"[^\W\d_]+\Z")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
@@ -54,6 +59,10 @@ class Paragraph:
     hyphen: bool = False
 
 
+Key = tuple[str | int, ...]
+Keys = dict[int, set[Key]]
+
+
 @dataclass(slots=True)
 class Words:
     """Words seen so far in the document: they tell a hyphen of the language from one of the line break."""
@@ -78,39 +87,42 @@ class Words:
 def without_margins(pages: Iterable[Page]) -> Iterator[Page]:
     """The pages without running headers, footers and page numbers; looks `_WINDOW` pages ahead and behind.
 
-    A margin line goes when the same words, digits aside, stand at the same height on three pages of the window.
+    A margin line goes when on three pages of the window the same words, digits aside, stand at the same height, or a
+    number that counts with the pages.
     """
-    window: deque[tuple[Page, dict[int, tuple[str, int]]]] = deque()
-    counts: Counter[tuple[str, int]] = Counter()
+    window: deque[tuple[Page, Keys]] = deque()
+    counts: Counter[Key] = Counter()
     position = 0  # of the next page to give, in the window
     for page in pages:
         keys = _margin_keys(page)
         window.append((page, keys))
-        counts.update(set(keys.values()))
+        counts.update(set().union(*keys.values()))
         if len(window) - position > _WINDOW:
             yield _cut(*window[position], counts)
             position += 1
         if position > _WINDOW:
-            counts.subtract(set(window.popleft()[1].values()))
+            counts.subtract(set().union(*window.popleft()[1].values()))
             position -= 1
     for page, keys in list(window)[position:]:
         yield _cut(page, keys, counts)
 
 
-def _margin_keys(page: Page) -> dict[int, tuple[str, int]]:
-    """Of the outermost lines by height: their place in `page.lines`, words without numbers, and height in percent."""
+def _margin_keys(page: Page) -> Keys:
+    """Of the outermost lines by height: their place in `page.lines`, and what would make them running lines."""
     order = sorted((i for i, line in enumerate(page.lines) if line.text), key=lambda i: page.lines[i].y)
-    keys = {}
+    keys: Keys = {}
     for i in {*order[:2], *order[-2:]}:
         line = page.lines[i]
         where = line.y / page.height if page.height else 0.5
         if where < 0.12 or where > 0.85:
-            keys[i] = (_DIGITS.sub("#", line.text.lower()), round(where * 50))
+            keys[i] = {(_DIGITS.sub("#", line.text.lower()), round(where * 50))}
+            if found := _EDGE_NUMBER.search(line.text[-8:]) or _EDGE_NUMBER.match(line.text[:8]):
+                keys[i].add(("page number", round(where * 50), int(found[0]) - page.index))
     return keys
 
 
-def _cut(page: Page, keys: dict[int, tuple[str, int]], counts: Counter[tuple[str, int]]) -> Page:
-    running = {i for i, key in keys.items() if counts[key] >= 3}
+def _cut(page: Page, keys: Keys, counts: Counter[Key]) -> Page:
+    running = {i for i, signs in keys.items() if any(counts[sign] >= 3 for sign in signs)}
     if not running:
         return page
     return Page(page.index, page.height, [line for i, line in enumerate(page.lines) if i not in running])
@@ -128,15 +140,17 @@ def paragraphs(page: Page, words: Words, titles: frozenset[str]) -> list[Paragra
     last: Line | None = None
     alone = False
     for line in lines:
-        titled = bool(titles) and letters(line.text) in titles
-        item = bool(ITEM.match(line.text))
+        titled = bool(titles) and not titles.isdisjoint(heading_keys(line.text))
+        entry = bool(_LEADERS.search(line.text))  # of a table of contents
+        text = _LEADERS.sub(" … ", line.text).strip() if entry else line.text
+        item = entry or bool(ITEM.match(line.text))
         if last is None or alone or titled or item or _breaks(last, line, usual, (left, right)):
-            made.append(Paragraph("list" if item and not titled else "paragraph", line.text, line.height, line.hyphen))
+            made.append(Paragraph("list" if item and not titled else "paragraph", text, line.height, line.hyphen))
         else:
             at = made[-1]
-            at.text = words.join(at.text, line.text) if at.hyphen else f"{at.text} {line.text}"
+            at.text = words.join(at.text, text) if at.hyphen else f"{at.text} {text}"
             at.hyphen = line.hyphen
-        last, alone = line, titled
+        last, alone = line, titled or entry
     return made
 
 
@@ -148,10 +162,11 @@ def _breaks(last: Line, line: Line, usual: float, edges: tuple[float, float]) ->
     drop = last.y - line.y
     if abs(drop) < 0.3 * size and line.x0 >= last.x0:
         return False  # the same printed line, drawn in pieces
-    if abs(last.height - line.height) > 0.12 * size:
-        return True
     ended = last.text.endswith(_ENDS)
     fresh = not line.text[0].islower()
+    # A line that begins or ends in another font may be higher: in the middle of a sentence that means nothing.
+    if abs(last.height - line.height) > (0.12 if ended or fresh else 0.3) * size:
+        return True
     if drop < 0:
         return ended or fresh  # up again: the next column
     if usual and drop > 1.35 * usual:
@@ -164,6 +179,11 @@ def _breaks(last: Line, line: Line, usual: float, edges: tuple[float, float]) ->
 def letters(text: str) -> str:
     """`text` for comparison: its letters and digits, lower case."""
     return "".join(c for c in text.lower() if c.isalnum())
+
+
+def heading_keys(text: str) -> set[str]:
+    """What an outline may call a heading: its letters with and without its number."""
+    return {letters(text), letters(_NUMBERING.sub("", text, count=1))} - {""}
 
 
 def ends_open(text: str) -> bool:

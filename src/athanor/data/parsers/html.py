@@ -27,6 +27,8 @@ _BLOCK_NAMES = (
 )
 _BLOCKS = frozenset(_BLOCK_NAMES.split())
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_ANCHORS = frozenset("¶§#🔗")
+"""Text of the link to itself that generators of documentation put beside a heading."""
 _CELLS = frozenset(["td", "th"])
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.\-]+)""", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"""\A\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9_:.\-]+)["']""")
@@ -129,6 +131,7 @@ class _Walker:
             or "hidden" in node.attrib
             or "display:none" in style
             or node.get("role") == "navigation"
+            or (node.tag == "a" and len(node) == 0 and (node.text or "").strip() in _ANCHORS)
         )
 
     def _enter(self, node: Any) -> bool:

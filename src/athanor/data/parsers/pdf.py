@@ -22,6 +22,7 @@ from athanor.data.parsers._pdf_lines import (
     Paragraph,
     Words,
     ends_open,
+    heading_keys,
     letters,
     paragraphs,
     without_margins,
@@ -92,6 +93,8 @@ class _Reader:
         self._candidates: list[tuple[int, float, int]] = []  # block, size, characters
         self._characters = 0
         self._odd = 0
+        self._matched = 0
+        self._largest = (0.0, "")  # on the first page
         self._blank: list[int] = []
         self._broken: list[int] = []
         self._open = Paragraph("", "", 0.0)
@@ -107,10 +110,12 @@ class _Reader:
         if not self._characters:
             hint = "It seems to be scanned: make its text readable first, for example with: ocrmypdf IN.pdf OUT.pdf."
             raise DocumentError("No page of the PDF has text.", reason="no_text", where=self._name, hint=hint)
-        if not outline:
+        # An outline whose titles are not those on the pages is no help.
+        if self._matched < sum(map(len, outline.values())) / 2 or not outline:
             self._headings_by_size()
-        title = str(self._file.get_metadata_value("Title") or "")
-        title = "" if _GENERIC_TITLE.match(title) else title
+        title = str(self._file.get_metadata_value("Title") or "").strip()
+        if not title or _GENERIC_TITLE.match(title):
+            title = self._largest[1] if self._largest[0] >= 1.3 * self._body else ""
         document = self._out.build(title=title, mime="application/pdf", warnings=self._warnings())
         if document.title:
             return document
@@ -196,7 +201,12 @@ class _Reader:
         for made in paragraphs(page, words, frozenset(titles)):
             self._characters += len(made.text)
             self._odd += 0 if made.text.isascii() else len(_MEANINGLESS.findall(made.text))
-            level = titles.get(letters(made.text), 0) if len(made.text) <= _HEADING_CHARACTERS else 0
+            level = 0
+            if titles and len(made.text) <= _HEADING_CHARACTERS:
+                level = next((titles[key] for key in heading_keys(made.text) if key in titles), 0)
+                self._matched += bool(level)
+            if page.index == 0 and made.size > self._largest[0] and len(made.text) <= _HEADING_CHARACTERS:
+                self._largest = (made.size, made.text)
             if level:
                 self._out.add("heading", made.text, level)
             elif made.kind == "list" and self._out.last_kind == "list" and not first:

@@ -1,0 +1,83 @@
+"""Whatever the file holds, blocks are ordered, disjoint, inside the text and not empty, or the file is refused."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lxml import etree
+from pypdfium2 import PdfiumError
+
+from athanor.data.wire import check_document, pack_document, unpack_document, unpack_header
+from athanor.errors import DocumentError
+from athanor.types import ParsedDocument
+from tests.data.makers import make_docx, make_pdf, paragraph
+from tests.data.reading import read_text
+
+PIECES = [
+    *("# ", "## ", "- ", "1. ", "> ", "```\n", "~~~\n", "| a | b |\n|---|---|\n", "\n", "\n\n", "\t", "    ", "---\n"),
+    *("<p>", "</p>", "<table>", "<tr>", "<td>", "</table>", "<ul>", "<li>", "</ul>", "<h2>", "</h2>", "<pre>", "<br>"),
+    *("<!--", "-->", "<main>", "</main>", "&amp;", "&x;", "<script>", "</script>", "[a]: b\n", "Title\n===\n", "\r\n"),
+    *("word ", "é", "中文。", "👩‍👩‍👧", "א", "\x0b", "\x0c", "\u2028", "\xa0", "\xad", "\ufeff"),
+]
+text = st.lists(st.sampled_from(PIECES) | st.text(max_size=8), max_size=40).map("".join)
+
+
+def checked(data: bytes | str, name: str) -> ParsedDocument | None:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            document = read_text(Path(folder), data, name)
+        except DocumentError:
+            return None
+    check_document(document)
+    assert all(document.text[block.start : block.end].strip() for block in document.blocks)
+    assert all((block.kind == "heading") == (block.level > 0) for block in document.blocks)
+    document.text.encode()
+    return document
+
+
+@settings(deadline=None, max_examples=150)
+@given(text, st.sampled_from(["a.txt", "a.md", "a.html", "a.rst", "a.csv", "a.py"]))
+def test_text_formats(content: str, name: str) -> None:
+    data = content.encode(errors="replace")
+    document = checked(data, name)
+    if document and document.mime != "text/html":
+        plain = data.decode().removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
+        assert document.text == plain
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.binary(max_size=400), st.sampled_from(["a.txt", "a.md", "a.html", "a.pdf", "a.docx", "a"]))
+def test_any_bytes(data: bytes, name: str) -> None:
+    checked(data, name)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 3000), st.binary(min_size=1, max_size=8), st.booleans())
+def test_damage_anywhere_is_read_or_refused(at: int, damage: bytes, word: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "whole"
+        if word:
+            make_docx(path, "".join(paragraph(f"Paragraph {i}.") for i in range(40)))
+        else:
+            make_pdf(path, [[(f"Line {i}", 72, 700 - 12 * i, 11) for i in range(9)], [("Two", 72, 700, 11)]])
+        data = bytearray(path.read_bytes())
+    at %= len(data)
+    data[at : at + len(damage)] = damage
+    # The worker reports any other exception as a damaged document; only a wrong result would be a fault.
+    with contextlib.suppress(KeyError, etree.LxmlError, PdfiumError):
+        checked(bytes(data), "a.docx" if word else "a.pdf")
+
+
+@settings(deadline=None, max_examples=60)
+@given(text)
+def test_documents_cross_the_pipe_unchanged(content: str) -> None:
+    document = checked(content.encode(errors="replace"), "a.md")
+    if document:
+        frame = pack_document(document, {"seconds": 0.0})
+        size = int.from_bytes(frame[:4], "little")
+        header = unpack_header(frame[4 : 4 + size])
+        assert unpack_document(header, frame[4 + size :]) == document
