@@ -160,6 +160,8 @@ def shell(active: str, title: str) -> Iterator[Tag]:
     client = ui.context.client
     client.title = f"{title} · Athanor"
     ui.add_head_html(_HEAD)
+    if (slot := client.content.parent_slot) is not None:
+        slot.parent.props("role=presentation")  # Quasar's page is a <main> around everything; ours is the one
     with Tag("div", "a-shell"):
         Tag("a", "a-skip", text="Skip to content", href="#main")
         with Tag("header", "a-rail"):
