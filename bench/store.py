@@ -26,7 +26,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from athanor.store import Store
+from athanor.store import GroupedWriter, Store
 from athanor.types import Chunk, Document, DocumentStatus, RequestRecord, new_id
 
 DIMENSION = 384
@@ -61,8 +61,9 @@ def record() -> RequestRecord:
     return RequestRecord(trace=new_id("tr"), at=time.time(), door="bench", principal="p", model="m")
 
 
-def writes(store: Store, clients: int, seconds: float, *, grouped: bool) -> dict[str, float]:
-    """Request rows per second of clients that each wait for their row to be on disk."""
+def writes(store: Store, clients: int, seconds: float, *, durable: bool, grouped: bool) -> dict[str, float]:
+    """Request rows per second of clients that each wait for their row to be committed."""
+    writer = GroupedWriter(store.database, durable=durable)
     waits: list[float] = []
 
     def insert(row: RequestRecord, conn: Connection) -> None:
@@ -73,9 +74,10 @@ def writes(store: Store, clients: int, seconds: float, *, grouped: bool) -> dict
     def client() -> None:
         while (began := time.perf_counter()) < end:
             if grouped:
-                store.writer.submit(partial(insert, record())).result()
+                writer.submit(partial(insert, record())).result()
             else:
-                store.requests.insert(record())
+                with store.database.write(durable=durable) as conn:
+                    insert(record(), conn)
             waits.append(time.perf_counter() - began)
 
     threads = [threading.Thread(target=client) for _ in range(clients)]
@@ -83,16 +85,10 @@ def writes(store: Store, clients: int, seconds: float, *, grouped: bool) -> dict
         thread.start()
     for thread in threads:
         thread.join()
+    writer.close()
     waits.sort()
     p99 = 1000 * waits[int(0.99 * (len(waits) - 1))]
     return {"rows_per_s": len(waits) / seconds, "p50_ms": 1000 * statistics.median(waits), "p99_ms": p99}
-
-
-def set_synchronous(store: Store, mode: str) -> None:
-    # Outside a transaction: SQLite ignores the pragma inside one.
-    raw = store.database.engines[0].raw_connection()
-    raw.driver_connection.execute(f"PRAGMA synchronous = {mode}")  # type: ignore[union-attr]
-    raw.close()
 
 
 def fill(store: Store, passages: int) -> tuple[str, float]:
@@ -162,16 +158,11 @@ def main() -> None:
         url = arguments.url or f"sqlite:///{folder}/athanor.db"
         store = Store.open(url, blobs=folder / "blobs")
         found["limit: fsyncs per second"] = fsync_rate(folder, seconds)
-        modes = ("FULL", "NORMAL") if store.database.dialect == "sqlite" else ("server's own",)
-        for mode in modes:
-            if store.database.dialect == "sqlite":
-                set_synchronous(store, mode)
-            found[f"{mode}, each its own transaction, 8 clients"] = writes(store, 8, seconds, grouped=False)
-            found[f"{mode}, grouped, 1 client"] = writes(store, 1, seconds, grouped=True)
-            found[f"{mode}, grouped, 8 clients"] = writes(store, 8, seconds, grouped=True)
-            found[f"{mode}, grouped, 64 clients"] = writes(store, 64, seconds, grouped=True)
-        if store.database.dialect == "sqlite":
-            set_synchronous(store, "FULL")
+        for durable in (True, False):
+            mode = "survives power loss" if durable else "survives kill -9"
+            for clients, grouped in ((8, False), (1, True), (8, True), (64, True)):
+                what = f"{mode}, {'grouped' if grouped else 'each its own commit'}, {clients} clients"
+                found[what] = writes(store, clients, seconds, durable=durable, grouped=grouped)
         kb, found[f"documents of {PER_DOCUMENT} passages replaced per second"] = fill(store, passages)
         found |= reading(store, kb)
         found["second start"] = opening(url, folder / "blobs")

@@ -117,7 +117,7 @@ async def test_concurrent_requests_do_not_mix(store: Store, spans: Spans, ctx: C
 async def test_a_store_that_fails_is_counted_and_not_raised(
     store: Store, spans: Spans, metrics: Metrics, ctx: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken() -> None:
+    def broken(**_: bool) -> None:
         raise StoreError("The disk is full.")
 
     with monkeypatch.context() as patch:

@@ -41,3 +41,19 @@ def test_a_reader_sees_one_snapshot(store: Store) -> None:
 def test_constraint_is_a_conflict(store: Store) -> None:
     with pytest.raises(ConflictError), store.write() as conn:
         conn.execute(text("INSERT INTO principals VALUES ('x', 'n', 'user', 0), ('x', 'm', 'user', 0)"))
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_commits_survive_power_loss_unless_told_otherwise(store: Store) -> None:
+    def mode(*, durable: bool) -> int:
+        with store.database.write(durable=durable) as conn:
+            return int(conn.exec_driver_sql("PRAGMA synchronous").scalar_one())
+
+    full, normal = 2, 1
+    assert [mode(durable=d) for d in (True, False, False, True)] == [full, normal, normal, full]
+    with store.write() as conn:
+        assert conn.exec_driver_sql("PRAGMA synchronous").scalar_one() == full
+        assert conn.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+        assert conn.exec_driver_sql("PRAGMA foreign_keys").scalar_one() == 1
+        assert conn.exec_driver_sql("PRAGMA secure_delete").scalar_one() == 1
+    assert store.writer.submit(lambda c: c.exec_driver_sql("PRAGMA synchronous").scalar_one()).result(10) == normal

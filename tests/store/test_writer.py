@@ -52,10 +52,10 @@ def test_many_are_grouped_and_all_are_there(store: Store) -> None:
     commits = 0
     original = store.database.write
 
-    def counted() -> object:
+    def counted(**durable: bool) -> object:
         nonlocal commits
         commits += 1
-        return original()
+        return original(**durable)
 
     store.database.write = counted  # type: ignore[method-assign, assignment]
     futures: list[Future[None]] = []
@@ -94,7 +94,7 @@ def test_close_commits_what_was_submitted(store: Store) -> None:
 
 
 def test_a_commit_that_fails_reaches_every_future(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> object:
+    def broken(**_: bool) -> object:
         raise StoreError("The disk is full.")
 
     monkeypatch.setattr(store.database, "write", broken)

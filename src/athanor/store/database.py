@@ -73,6 +73,8 @@ class Store:
     def write(self) -> AbstractContextManager[Connection]:
         """One write transaction: `with store.write() as conn`, then `conn=conn` to every call inside.
 
+        It is on disk when the block is left, and survives a power failure.
+
         Raises:
             ConflictError: a constraint refused a row.
             StoreError: the database failed, or this thread already writes.

@@ -1,7 +1,7 @@
 """How SQLite files are opened: pragmas, pools, and the refusal of a second SQLite library.
 
-`synchronous = FULL`: WAL with NORMAL already survives `kill -9`, but loses the last commits with the power.
-The request path groups its writes, so FULL costs one fsync for many of them (see design/store.md).
+In WAL mode `synchronous = NORMAL` survives `kill -9` and loses the last commits with the power; FULL loses
+nothing and costs an fsync. So it is chosen for each transaction (see design/store.md).
 """
 
 from __future__ import annotations
@@ -52,6 +52,16 @@ def check_single_library() -> None:
         )
 
 
+def set_durable(connection: Connection, durable: bool) -> None:
+    """Choose how the next transaction of `connection` is committed. Not inside one: SQLite would ignore it."""
+    mode = "FULL" if durable else "NORMAL"
+    if connection.info.get("synchronous") != mode:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        raw.execute(f"PRAGMA synchronous = {mode}")
+        connection.info["synchronous"] = mode
+
+
 def _check_library() -> None:
     check_single_library()
     if sqlite3.sqlite_version_info < MINIMUM:
@@ -77,7 +87,6 @@ def _engine(path: Path, *, writer: bool) -> Engine:
         raw.execute("PRAGMA cache_size = -4096")
         if writer:
             raw.execute("PRAGMA journal_mode = WAL")
-            raw.execute("PRAGMA synchronous = FULL")
             raw.execute("PRAGMA journal_size_limit = 67108864")
             # What was deleted is overwritten, not left in free pages.
             raw.execute("PRAGMA secure_delete = ON")

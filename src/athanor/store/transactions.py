@@ -49,15 +49,19 @@ class Database:
                 raise StoreError(f"There is no store on {other!r}.", where="store.url", hint=_URLS)
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, durable: bool = True) -> Iterator[Connection]:
         """One transaction: committed at exit, rolled back when the body raises.
+
+        Args:
+            durable: survive a power failure, not only `kill -9`. False spares SQLite one fsync; whatever is
+                durable later makes it durable too. PostgreSQL decides for itself.
 
         Raises:
             ConflictError: a constraint refused a row.
             StoreError: the database failed, or this thread already writes (pass `conn=` instead).
         """
         with self._turn(), self.translated():
-            with self._writer.begin() as connection:
+            with self._writer.connect() as connection, self._begun(connection, durable):
                 hooks: list[Callable[[], None]] = []
                 connection.info[_AFTER_COMMIT] = hooks
                 yield connection
@@ -101,6 +105,13 @@ class Database:
     def engines(self) -> tuple[Engine, Engine]:
         """The writer's and the readers' engine, for tests and measurements."""
         return self._writer, self._reader
+
+    @contextmanager
+    def _begun(self, connection: Connection, durable: bool) -> Iterator[None]:
+        if self.dialect == "sqlite":
+            sqlite.set_durable(connection, durable)
+        with connection.begin():
+            yield
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

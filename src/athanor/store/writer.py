@@ -26,9 +26,14 @@ class GroupedWriter:
     has a savepoint, so one that raises takes nothing else with it. A future resolves after the COMMIT.
     """
 
-    def __init__(self, database: Database) -> None:
-        """Start nothing: the thread begins with the first submission."""
+    def __init__(self, database: Database, *, durable: bool = False) -> None:
+        """Start nothing: the thread begins with the first submission.
+
+        `durable` is that of `Database.write`. What is submitted here is a record of what happened, and the wait
+        for it is part of every request: to survive `kill -9` is enough.
+        """
         self._db = database
+        self._durable = durable
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -89,7 +94,7 @@ class GroupedWriter:
         done: list[tuple[Future[Any], Any]] = []
         refused: list[tuple[Future[Any], BaseException]] = []
         try:
-            with self._db.write() as conn:
+            with self._db.write(durable=self._durable) as conn:
                 for work, future in group:
                     try:
                         with self._db.translated():
