@@ -1,0 +1,302 @@
+"""How well is the right passage found, the answer quoted, and silence kept where there is none?
+
+    ATHANOR_DATA=... python bench/grounded.py [--quick] [--json] [--fit]
+
+Runs the product's own path: chunks, store, text index, vector index, embedder and reranker in their process, fusion,
+extraction. Answering and abstaining are reported on passages of topics that the calibration has not seen. For
+abstention the passage is deleted from the store, the question asked, and the passage put back. `--quick` takes a sample
+(its figures are rough); `--fit` prints new numbers for `athanor/rag/calibration.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+
+from _fit import fit, topics
+from _sets import Collection, Question, cranfield, fiqa, normal, smaller, squad
+from athanor.engines.adapters.onnx import OnnxEmbedder, OnnxReranker, onnx_process
+from athanor.engines.local import LocalSettings
+from athanor.models import resolve_embedder, resolve_reranker
+from athanor.rag import Retriever, calibration
+from athanor.rag.chunk import chunk
+from athanor.rag.extract import Evidence, Extraction, decide, weigh
+from athanor.rag.fuse import fuse
+from athanor.rag.index import decode
+from athanor.rag.ingest import embedded_text
+from athanor.store import Store
+from athanor.types import Block, Chunk, Document, DocumentStatus, Hit, KnowledgeBase, ParsedDocument
+
+ASKED = 8
+"""Passages that an answer draws on, as in the product."""
+
+
+@dataclass(kw_only=True)
+class Entry:
+    document: Document
+    chunks: list[Chunk]
+    vectors: list[bytes]
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """One question, with its passage in the store and without."""
+
+    held_out: bool
+    question: Question
+    evidence: Evidence | None
+    hits: list[Hit]
+    without: Evidence | None
+    without_hits: list[Hit] = field(default_factory=list)
+    milliseconds: float = 0.0
+
+
+class Bench:
+    """A store in a temporary folder, and the default models."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store.open(f"sqlite:///{folder / 'bench.db'}", blobs=folder / "blobs")
+        found = resolve_embedder()
+        process = onnx_process(found, resolve_reranker(), LocalSettings(threads=2))
+        self.embedder = OnnxEmbedder(process, found.profile)
+        self.reranker = OnnxReranker(process)
+        self.retriever = Retriever(self.store, self.embedder, self.reranker)
+
+    async def load(self, collection: Collection) -> tuple[KnowledgeBase, list[Entry], float]:
+        """A base of `collection`, its documents, and chunks a second."""
+        profile = self.embedder.profile
+        base = self.store.knowledge.create(collection.name, embedder=profile.id, dimension=profile.dimension)
+        entries = [self._entry(base, i, text) for i, text in enumerate(collection.documents)]
+        texts = [embedded_text("", passage) for entry in entries for passage in entry.chunks]
+        began = time.perf_counter()
+        rows: list[bytes] = []
+        for at in range(0, len(texts), 64):
+            rows += (await self.embedder.embed(texts[at : at + 64], kind="document")).rows()
+            if sys.stderr.isatty():
+                print(f"\r{collection.name}: {len(rows)}/{len(texts)} chunks", end="", file=sys.stderr)
+        speed = len(texts) / (time.perf_counter() - began)
+        left = iter(rows)
+        with self.store.write() as conn:
+            for entry in entries:
+                entry.vectors = [next(left) for _ in entry.chunks]
+                self.store.knowledge.replace_document(
+                    entry.document, entry.chunks, entry.vectors, embedder=profile.id, conn=conn
+                )
+        return self.store.knowledge.get(base.id), entries, speed
+
+    def _entry(self, base: KnowledgeBase, number: int, text: str) -> Entry:
+        name = f"{number:05d}.txt"
+        identity = f"doc_{base.name}_{number}"
+        block = Block(kind="paragraph", start=0, end=len(text))
+        parsed = ParsedDocument(text=text, title="", mime="text/plain", blocks=(block,))
+        chunks = chunk(parsed, document_id=identity)
+        raw = text.encode()
+        document = Document(
+            id=identity, knowledge_base=base.id, source=name, origin="upload", version=0,
+            sha256=sha256(raw).hexdigest(), text_sha256=self.store.blobs.put(raw), title="", mime="text/plain",
+            size=len(raw), pages=(), status=DocumentStatus.READY, error=None, chunks=len(chunks), created_at=0.0,
+            updated_at=0.0,
+        )  # fmt: skip
+        return Entry(document=document, chunks=chunks, vectors=[])
+
+    async def rankings(self, collection: Collection, base: KnowledgeBase, reranked: int) -> dict[str, Any]:
+        """nDCG@10 of each leg and of what is made of them; reranked over a sample of questions."""
+        scores: dict[str, list[float]] = {key: [] for key in ("lexical", "dense", "fused")}
+        pairs: list[tuple[float, float]] = []
+        step = max(1, len(collection.questions) // reranked)
+        for number, question in enumerate(collection.questions):
+            vector = decode(*_vector(await self.embedder.embed([question.text], kind="query")))[0]
+            legs = self.retriever.legs(base, question.text, vector)
+            fused = fuse(legs.lexical, legs.cosines, [score for _, score in legs.dense])
+            where = {hit.chunk.id: hit for hit in self.store.chunks.hits(base.id, [key for key, _ in fused[:100]])}
+            known = {key: _number(hit) for key, hit in where.items()}
+            for name, ranked in (("lexical", legs.lexical), ("dense", legs.dense), ("fused", fused)):
+                missing = [key for key, _ in ranked[:60] if key not in known]
+                known |= {hit.chunk.id: _number(hit) for hit in self.store.chunks.hits(base.id, missing)}
+                order = [known[key] for key, _ in ranked[:60]]
+                scores[name].append(ndcg(order, question.relevant))
+            if number % step == 0 and len(pairs) < reranked:
+                hits = await self.retriever.search(base, question.text, limit=60, rerank=True)
+                pairs.append((scores["fused"][-1], ndcg([_number(hit) for hit in hits], question.relevant)))
+        result = {name: round(mean(values), 4) for name, values in scores.items()}
+        result["margin"] = round(result["fused"] - max(result["lexical"], result["dense"]), 4)
+        result["reranked_change"] = round(mean(b - a for a, b in pairs), 4)
+        result["reranked_questions"] = len(pairs)
+        return result
+
+    async def outcomes(
+        self, collection: Collection, base: KnowledgeBase, entries: list[Entry], limit: int
+    ) -> list[Outcome]:
+        """Every answerable question, asked with its passage and without."""
+        group = topics(np.array([decode(e.vectors[0], base.dimension)[0] for e in entries]))
+        found = []
+        asked = [q for q in collection.questions if q.answer is not None]
+        if limit < len(asked):  # a sample is for the report: of held-out topics only
+            asked = [q for q in asked if group[min(q.relevant)]][:limit]
+        for question in asked:
+            gold = min(question.relevant)
+            began = time.perf_counter()
+            hits, evidence = await self._ask(base, question.text)
+            spent = 1000 * (time.perf_counter() - began)
+            self.store.knowledge.delete_document(entries[gold].document.id)
+            without_hits, without = await self._ask(base, question.text)
+            self._put_back(entries[gold])
+            found.append(
+                Outcome(
+                    held_out=bool(group[gold]),
+                    question=question,
+                    evidence=evidence,
+                    hits=hits,
+                    without=without,
+                    without_hits=without_hits,
+                    milliseconds=spent,
+                )  # fmt: skip
+            )
+        return found
+
+    async def _ask(self, base: KnowledgeBase, question: str) -> tuple[list[Hit], Evidence | None]:
+        hits = await self.retriever.search(base, question, limit=ASKED)
+        return hits, await weigh(question, hits, embedder=self.embedder, reranker=self.reranker)
+
+    def _put_back(self, entry: Entry) -> None:
+        self.store.blobs.put("".join(entry.chunks[0].text).encode())
+        self.store.knowledge.replace_document(
+            entry.document, entry.chunks, entry.vectors, embedder=self.embedder.profile.id
+        )
+
+
+def ndcg(order: Sequence[int], relevant: frozenset[int], depth: int = 10) -> float:
+    """Binary nDCG of documents; a document stands where its best passage stands."""
+    ranked = list(dict.fromkeys(order))[:depth]
+    gain = sum(1 / np.log2(place + 2) for place, document in enumerate(ranked) if document in relevant)
+    return float(gain / sum(1 / np.log2(place + 2) for place in range(min(depth, len(relevant)))))
+
+
+def answers(outcomes: list[Outcome]) -> dict[str, Any]:
+    """Of held-out questions: gold answer in the citations, abstention with and without the passage, and the curve."""
+    fitted = calibration.RERANKED
+    held = [o for o in outcomes if o.held_out]
+    always = [decide(o.evidence, o.hits, fitted=fitted, threshold=0.0) for o in held]
+    gold = [_holds(found, o.question) for found, o in zip(always, held, strict=True)]
+    shipped = [decide(o.evidence, o.hits, fitted=fitted) for o in held]
+    present = np.array([found.confidence for found in always])
+    absent = np.array([decide(o.without, o.without_hits, fitted=fitted).confidence for o in held])
+    curve = [
+        {
+            "threshold": round(float(t), 3),
+            "false_abstention": round(float((present < t).mean()), 3),
+            "abstention": round(float((absent < t).mean()), 3),
+            "shipped": bool(t == fitted.threshold),
+        }
+        for t in sorted({fitted.threshold, *np.quantile(present, [0.02, 0.05, 0.1, 0.15, 0.2, 0.3]).tolist()})
+    ]
+    answered = [(f, g) for f, g in zip(shipped, gold, strict=True) if not f.abstained]
+    return {
+        "questions": len(held),
+        "gold_in_cited": round(mean(gold), 3),
+        "cited_sentences": round(mean(len(found.citations) for found in always), 2),
+        "gold_in_cited_when_answered": round(mean(g for _, g in answered), 3),
+        "curve": curve,
+        "milliseconds_median": round(float(np.median([o.milliseconds for o in outcomes])), 1),
+        "milliseconds_p95": round(float(np.quantile([o.milliseconds for o in outcomes], 0.95)), 1),
+    }
+
+
+def _holds(found: Extraction, question: Question) -> bool:
+    return any(normal(question.answer or "") in normal(citation.quote) for citation in found.citations)
+
+
+def _vector(embedded: Any) -> tuple[bytes, int]:
+    return embedded.data, embedded.dimension
+
+
+def _number(hit: Hit) -> int:
+    return int(hit.source.removesuffix(".txt"))
+
+
+async def run(options: argparse.Namespace, data: Path, folder: Path) -> dict[str, Any]:
+    bench = Bench(folder)
+    result: dict[str, Any] = {"quick": options.quick, "sets": {}}
+    try:
+        for read, size in ((squad, (250, 60)), (cranfield, (300, 40)), (fiqa, (100, 30))):
+            try:
+                collection = read(data)
+            except FileNotFoundError:
+                continue
+            if options.only and collection.name not in options.only:
+                continue
+            if options.quick:
+                collection = smaller(collection, *size)
+            base, entries, speed = await bench.load(collection)
+            scores = {} if options.fit else await bench.rankings(collection, base, 10 if options.quick else 200)
+            result["sets"][collection.name] = {
+                "documents": len(entries), "questions": len(collection.questions), "reference": collection.reference,
+                "chunks_per_second": round(speed, 1), **scores,
+            }  # fmt: skip
+            if collection.name == "squad":
+                found = await bench.outcomes(collection, base, entries, 25 if options.quick else 10_000)
+                result["answers"] = answers(found)
+                if options.fit:
+                    result["fit"] = fit(found, normal)
+    finally:
+        await bench.embedder.aclose()
+        bench.store.close()
+    return result
+
+
+def show(result: dict[str, Any]) -> None:
+    print("nDCG@10     lexical  dense  fused  margin  reranked-fused (n)   reference")
+    for name, row in result["sets"].items():
+        if "fused" in row:
+            print(
+                f"{name:11s} {row['lexical']:.3f}    {row['dense']:.3f}  {row['fused']:.3f}  {row['margin']:+.3f}  "
+                f"{row['reranked_change']:+.4f} ({row['reranked_questions']})       {row['reference']}"
+            )
+    found = result.get("answers")
+    if found:
+        print(f"\nAnswers to {found['questions']} questions on topics that the calibration has not seen")
+        print(f"  gold answer in the cited sentences  {found['gold_in_cited']:.3f}  (aim .75)")
+        print(f"  the same where it answers           {found['gold_in_cited_when_answered']:.3f}")
+        print(f"  sentences cited                     {found['cited_sentences']:.2f}")
+        print(f"  milliseconds, median and p95        {found['milliseconds_median']}  {found['milliseconds_p95']}")
+        print("\nthreshold  abstains falsely  abstains when the passage is gone   (aim ≤ .15 and ≥ .75)")
+        for row in found["curve"]:
+            mark = "  <- shipped" if row["shipped"] else ""
+            print(f"{row['threshold']:9.3f}  {row['false_abstention']:16.3f}  {row['abstention']:8.3f}{mark}")
+    if "fit" in result:
+        print("\n" + json.dumps(result["fit"], indent=1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a sample, under a minute")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--fit", action="store_true", help="fit the calibration anew; no ranking figures")
+    parser.add_argument("--only", nargs="*", help="names of sets")
+    options = parser.parse_args()
+    if "ATHANOR_DATA" not in os.environ:
+        print("Set ATHANOR_DATA to the folder with the evaluation data.", file=sys.stderr)
+        raise SystemExit(2)
+    with tempfile.TemporaryDirectory() as folder:
+        result = asyncio.run(run(options, Path(os.environ["ATHANOR_DATA"]), Path(folder)))
+    if options.json:
+        print(json.dumps(result))
+    else:
+        show(result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The sentences of retrieved passages, each with where it stands, and the citation of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from athanor.rag.sentences import Kind, split
+from athanor.types import Citation, Hit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sentence:
+    """A sentence of the passage `hits[passage]`."""
+
+    passage: int
+    """Index of the hit."""
+    ordinal: int
+    """Index of the sentence in its passage."""
+    start: int
+    """Offsets into the passage's text, not yet into the document."""
+    end: int
+    kind: Kind
+    text: str
+
+
+def sentences_of(hits: Sequence[Hit]) -> list[Sentence]:
+    """All sentences of `hits`, passage by passage."""
+    found: list[Sentence] = []
+    for passage, hit in enumerate(hits):
+        text = hit.chunk.text
+        # A heading may have lost its mark: the chunk begins after the `#`, and a PDF never had one.
+        headings = {hit.title, *hit.chunk.heading.split(" > ")}
+        for ordinal, span in enumerate(split(text)):
+            found.append(
+                Sentence(
+                    passage=passage,
+                    ordinal=ordinal,
+                    start=span.start,
+                    end=span.end,
+                    kind="heading" if text[span.start : span.end].strip() in headings else span.kind,
+                    text=text[span.start : span.end],
+                )
+            )
+    return found
+
+
+def cite(hit: Hit, sentence: Sentence, score: float) -> Citation:
+    """`sentence` of `hit` as a citation: `source_text[start:end] == quote` because the chunk is a span of the source."""
+    chunk = hit.chunk
+    return Citation(
+        document=chunk.document,
+        version=hit.document_version,
+        page=chunk.page,
+        start=chunk.start + sentence.start,
+        end=chunk.start + sentence.end,
+        quote=sentence.text,
+        score=score,
+        source=hit.source,
+        title=hit.title,
+        chunk=chunk.id,
+    )
