@@ -7,7 +7,6 @@ under the file's hash and the backend's version, so that the next start goes str
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -15,11 +14,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from athanor.engines.local import LocalEngine, LocalSettings
 from athanor.errors import AthanorError, EngineUnavailableError, MissingExtraError, ModelError
-from athanor.models import ResolvedModel
+from athanor.models import ResolvedModel, read_memory, write_memory
 from athanor.plugins import load
 from athanor.types import Context, EngineState, EngineStatus, Event, Profile, Request
 
@@ -170,22 +167,10 @@ class _Memory:
             return
         known = self._read()
         known.setdefault(sha256, {})[backend] = {"version": _version(backend), "reason": reason}
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(orjson.dumps(known, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
-            temporary.replace(self._path)
-        except OSError:  # forgetting costs one slow start
-            temporary.unlink(missing_ok=True)
+        write_memory(self._path, known)
 
     def _read(self) -> dict[str, Any]:
-        if self._path is None:
-            return {}
-        try:
-            known = orjson.loads(self._path.read_bytes())
-        except (OSError, orjson.JSONDecodeError):
-            return {}
-        return {k: v for k, v in known.items() if isinstance(v, dict)} if isinstance(known, dict) else {}
+        return {k: v for k, v in read_memory(self._path).items() if isinstance(v, dict)}
 
 
 def _version(backend: str) -> str:

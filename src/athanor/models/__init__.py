@@ -2,6 +2,7 @@
 
 from athanor.models.base import ResolvedEmbedder, ResolvedModel, ResolvedReranker
 from athanor.models.gguf import GGUFHeader, read_header
+from athanor.models.memory import read_memory, write_memory
 from athanor.models.packages import package_file
 from athanor.models.profiles import ChatEntry, chat_entry, chat_names, resolve_embedder, resolve_reranker
 from athanor.models.sources import Progress, resolve_chat
@@ -19,7 +20,9 @@ __all__ = [
     "chat_names",
     "package_file",
     "read_header",
+    "read_memory",
     "resolve_chat",
     "resolve_embedder",
     "resolve_reranker",
+    "write_memory",
 ]

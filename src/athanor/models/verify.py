@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
-import orjson
-
 from athanor.errors import ModelError, WeightsMismatchError
+from athanor.models.memory import read_memory, write_memory
 
 
 class Verifier:
@@ -32,7 +30,7 @@ class Verifier:
             before = path.stat()
             key = str(path.resolve())
             stamp = [before.st_size, before.st_mtime_ns, before.st_ino]
-            known = self._load()
+            known = read_memory(self._cache)
             entry = known.get(key)
             if isinstance(entry, list) and entry[:3] == stamp and len(entry) == 4 and isinstance(entry[3], str):
                 return entry[3]
@@ -42,7 +40,7 @@ class Verifier:
         except OSError as error:
             raise ModelError(f"The weights cannot be read: {error.strerror}.", where=str(path)) from error
         if [after.st_size, after.st_mtime_ns, after.st_ino] == stamp:
-            self._save({**self._load(), key: [*stamp, digest]})
+            write_memory(self._cache, {**read_memory(self._cache), key: [*stamp, digest]})
         return digest
 
     def check(self, path: Path, expected: str) -> str:
@@ -60,23 +58,3 @@ class Verifier:
                 hint="Install the pinned version again. Change the pin only if you trust the new file.",
             )
         return found
-
-    def _load(self) -> dict[str, object]:
-        if self._cache is None:
-            return {}
-        try:
-            known = orjson.loads(self._cache.read_bytes())
-        except (OSError, orjson.JSONDecodeError):
-            return {}
-        return known if isinstance(known, dict) else {}
-
-    def _save(self, known: dict[str, object]) -> None:
-        if self._cache is None:
-            return
-        temporary = self._cache.with_name(f"{self._cache.name}.{os.getpid()}.tmp")
-        try:
-            self._cache.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(orjson.dumps(known, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
-            temporary.replace(self._cache)
-        except OSError:  # a read-only state folder costs speed, nothing else
-            temporary.unlink(missing_ok=True)

@@ -26,8 +26,9 @@ from athanor.models import ResolvedEmbedder, ResolvedReranker
 from athanor.plugins import require
 from athanor.types import EmbedderProfile, Embeddings, EngineState
 
-# Texts of similar length in one run of the model: larger runs only add padding and memory on a CPU.
-_BATCH = 16
+# Texts of similar length in one run of the model. On a CPU larger runs are not faster (design/engines.md), only larger
+# in memory, and a query waits for the run before it.
+_BATCH = {"embedder": 4, "reranker": 2}
 
 
 def onnx_process(
@@ -56,7 +57,7 @@ def onnx_process(
             name=embedder.profile.id,
             backend="onnx",
             target="athanor.engines.adapters.onnx:OnnxBackend",
-            settings={"models": models, "threads": settings.threads},
+            settings={"models": models, "threads": settings.threads, "spin": settings.wait == "active"},
             environment=omp_environment(settings),
             memory_mb=settings.memory_mb,
             hang_timeout=settings.hang_timeout,
@@ -157,8 +158,9 @@ class OnnxBackend:
         self._emit = emit
         self._numpy = require("numpy", extra="knowledge")
         started = time.monotonic()
+        threads, spin = settings["threads"], settings["spin"]
         self._models = {
-            role: _Model(self._numpy, model, settings.get("threads")) for role, model in settings["models"].items()
+            role: _Model(self._numpy, model, threads, spin=spin) for role, model in settings["models"].items()
         }
         threading.Thread(target=self._loop, name="runs", daemon=True).start()
         return {"load_seconds": round(time.monotonic() - started, 2), "models": sorted(self._models)}
@@ -214,7 +216,8 @@ class OnnxBackend:
             texts = [(query, passage) for passage in passages]
         encodings = model.tokenizer.encode_batch(texts)
         order = sorted(range(len(encodings)), key=lambda row: -len(encodings[row].ids))
-        runs = deque(order[at : at + _BATCH] for at in range(0, len(order), _BATCH))
+        size = _BATCH[role]
+        runs = deque(order[at : at + size] for at in range(0, len(order), size))
         results = self._numpy.zeros((len(encodings), model.width), dtype="<f4")
         return _Work(number, role, encodings, runs, results)
 
@@ -236,14 +239,14 @@ class OnnxBackend:
 class _Model:
     """One ONNX session with its tokenizer."""
 
-    def __init__(self, numpy: Any, settings: Mapping[str, Any], threads: int | None) -> None:
+    def __init__(self, numpy: Any, settings: Mapping[str, Any], threads: int | None, *, spin: bool) -> None:
         runtime = require("onnxruntime", extra="knowledge")
         tokenizers = require("tokenizers", extra="knowledge")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
-        # The arena keeps the largest batch ever seen; without it memory falls back after a long document.
-        options.enable_cpu_mem_arena = False
+        # Threads of ONNX Runtime are its own, not OpenMP's; this is their active wait.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
         self._numpy = numpy
         self._session = runtime.InferenceSession(settings["model"], options, providers=["CPUExecutionProvider"])
         self._inputs = {entry.name for entry in self._session.get_inputs()}

@@ -210,7 +210,7 @@ class OpenVINOBackend:
             self._end(request)
 
 
-# xgrammar writes U+0080 to U+00FF as \\xNN and then reads a following hex digit as part of it: "Grüße" is forced to
+# xgrammar writes U+0080 to U+00FF as \xNN and then reads a following hex digit as part of it: "Grüße" is forced to
 # be "Grü\u0dfe". Such a character travels through the grammar as a private one, and is put back in the answer.
 _MISREAD = re.compile("[\u0080-\u00ff](?=[0-9a-fA-F])")
 _SHELTER = 0xE000
