@@ -13,7 +13,7 @@ from tests.live import Server
 pytestmark = pytest.mark.weights
 
 EXPECTED = {
-    "bomb.docx": "expands",
+    "bomb.docx": "unpack to 400 MiB",
     "elsewhere.txt": "outside",
     "empty.md": "empty",
     "huge.bin": "MiB",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
@@ -26,6 +27,8 @@ from athanor.types import (
 
 PASSAGES = 8
 """Passages that an answer may draw on."""
+
+_MARKED = re.compile(r"[-*+•|#]|\d+[.)]\s")
 
 ABSTENTION = "I did not find an answer to this in the documents."
 
@@ -114,8 +117,10 @@ def quoted(found: Extraction, *, dropped: int = 0, usage: Finished | None = None
     """An extraction as events: each quotation, then its citation."""
     events: list[Event] = []
     position = 0
+    previous = ""
     for citation in found.citations:
-        gap = " " if position else ""
+        gap = _gap(previous, citation.quote)
+        previous = citation.quote
         events.append(TextDelta(text=gap + citation.quote))
         start = position + len(gap)
         position = start + len(citation.quote)
@@ -125,3 +130,10 @@ def quoted(found: Extraction, *, dropped: int = 0, usage: Finished | None = None
         end = Finished(mode=end.mode, confidence=end.confidence, dropped=dropped, usage=usage.usage)
     events.append(end)
     return events
+
+
+def _gap(before: str, after: str) -> str:
+    """What stands between two quotations: a space in prose, a new line where either is a list item, a row or code."""
+    if not before:
+        return ""
+    return "\n" if any("\n" in quote or _MARKED.match(quote) for quote in (before, after)) else " "
