@@ -11,14 +11,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import make_url
 
-from athanor.store import Store
+from athanor.store import Store, migrations
 
 DIALECTS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
@@ -116,9 +115,9 @@ class Databases:
             conn.execute(statement)
 
     @contextmanager
-    def make(self, template: str = "template1") -> Iterator[str]:
+    def make(self) -> Iterator[str]:
         name = f"t{time.time_ns()}"
-        self.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        self.run(f"CREATE DATABASE {name}")
         yield self._server.replace("NAME", name)
         self.run(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -135,12 +134,43 @@ def postgres_url(databases: Databases) -> Iterator[str]:
         yield url
 
 
+WIPE = """
+    SET session_replication_role = replica;
+    DO $$ DECLARE name text; BEGIN
+        FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version' LOOP
+            EXECUTE format('DELETE FROM %I', name);
+        END LOOP;
+    END $$
+"""
+SOUND = """
+    SELECT count(*) = 1 FROM alembic_version
+    WHERE version_num = %s AND EXISTS (SELECT 1 FROM pg_trigger WHERE tgname = 'audit_append_only')
+"""
+
+
 @pytest.fixture(scope="session")
-def postgres_template(databases: Databases) -> Iterator[str]:
-    """The name of a database with our schema, to be copied: faster than to migrate each."""
-    with databases.make() as url, tempfile.TemporaryDirectory() as blobs:
-        Store.open(url, blobs=Path(blobs)).close()
-        yield make_url(url).database or ""
+def postgres_ready(databases: Databases) -> Iterator[Callable[[], str]]:
+    """Gives the URL of a database with our schema and no rows; the same one again, unless a test broke its schema."""
+    import psycopg  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        current = ""
+
+        def wiped(url: str) -> bool:
+            with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as conn:
+                conn.execute(WIPE)
+                row = conn.execute(SOUND, [migrations.HEAD]).fetchone()
+                return row is not None and bool(row[0])
+
+        def ready() -> str:
+            nonlocal current
+            if not current or not wiped(current):
+                current = stack.enter_context(databases.make())
+                with tempfile.TemporaryDirectory() as blobs:
+                    Store.open(current, blobs=Path(blobs)).close()
+            return current
+
+        yield ready
 
 
 @pytest.fixture(scope="session")
@@ -168,14 +198,13 @@ def empty_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> s
 
 
 @pytest.fixture
-def url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database with our schema and no rows."""
     if dialect == "sqlite":
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "athanor.db")
-        yield f"sqlite:///{tmp_path}/athanor.db"
-    else:
-        with request.getfixturevalue("databases").make(request.getfixturevalue("postgres_template")) as url:
-            yield url
+        return f"sqlite:///{tmp_path}/athanor.db"
+    url: str = request.getfixturevalue("postgres_ready")()
+    return url
 
 
 @pytest.fixture
