@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from statistics import mean
@@ -47,6 +47,7 @@ ASKED = 8
 @dataclass(kw_only=True)
 class Entry:
     document: Document
+    text: str
     chunks: list[Chunk]
     vectors: list[bytes]
 
@@ -60,8 +61,8 @@ class Outcome:
     evidence: Evidence | None
     hits: list[Hit]
     without: Evidence | None
-    without_hits: list[Hit] = field(default_factory=list)
-    milliseconds: float = 0.0
+    without_hits: list[Hit]
+    milliseconds: float
 
 
 class Bench:
@@ -110,7 +111,7 @@ class Bench:
             size=len(raw), pages=(), status=DocumentStatus.READY, error=None, chunks=len(chunks), created_at=0.0,
             updated_at=0.0,
         )  # fmt: skip
-        return Entry(document=document, chunks=chunks, vectors=[])
+        return Entry(document=document, text=text, chunks=chunks, vectors=[])
 
     async def rankings(self, collection: Collection, base: KnowledgeBase, reranked: int) -> dict[str, Any]:
         """nDCG@10 of each leg and of what is made of them; reranked over a sample of questions."""
@@ -138,14 +139,15 @@ class Bench:
         return result
 
     async def outcomes(
-        self, collection: Collection, base: KnowledgeBase, entries: list[Entry], limit: int
+        self, collection: Collection, base: KnowledgeBase, entries: list[Entry], limit: int, *, everything: bool
     ) -> list[Outcome]:
-        """Every answerable question, asked with its passage and without."""
+        """Answerable questions (of held-out topics, or of all), asked with their passage and without."""
         group = topics(np.array([decode(e.vectors[0], base.dimension)[0] for e in entries]))
         found = []
         asked = [q for q in collection.questions if q.answer is not None]
-        if limit < len(asked):  # a sample is for the report: of held-out topics only
-            asked = [q for q in asked if group[min(q.relevant)]][:limit]
+        if not everything:
+            asked = [q for q in asked if group[min(q.relevant)]]
+        asked = asked[:: max(1, len(asked) // limit)][:limit]
         for question in asked:
             gold = min(question.relevant)
             began = time.perf_counter()
@@ -163,16 +165,44 @@ class Bench:
                     without=without,
                     without_hits=without_hits,
                     milliseconds=spent,
-                )  # fmt: skip
+                )
             )
         return found
+
+    async def unanswerable(self, collection: Collection, base: KnowledgeBase, limit: int) -> dict[str, Any]:
+        """Abstention on questions written to look answerable by a passage that is there (SQuAD 2.0's)."""
+        found = []
+        for question in [q for q in collection.questions if q.answer is None][:limit]:
+            hits, evidence = await self._ask(base, question.text)
+            found.append(decide(evidence, hits, fitted=calibration.RERANKED).abstained)
+        return {"questions": len(found), "abstention": round(mean(found), 3) if found else None}
+
+    async def transfer(
+        self, collection: Collection, base: KnowledgeBase, entries: list[Entry], limit: int
+    ) -> dict[str, Any]:
+        """The shipped threshold on another kind of text: abstention with all relevant passages there, and without."""
+        present, absent = [], []
+        for question in collection.questions[:: max(1, len(collection.questions) // limit)][:limit]:
+            hits, evidence = await self._ask(base, question.text)
+            present.append(decide(evidence, hits, fitted=calibration.RERANKED).abstained)
+            for gold in question.relevant:
+                self.store.knowledge.delete_document(entries[gold].document.id)
+            hits, evidence = await self._ask(base, question.text)
+            absent.append(decide(evidence, hits, fitted=calibration.RERANKED).abstained)
+            for gold in question.relevant:
+                self._put_back(entries[gold])
+        return {
+            "questions": len(present),
+            "false_abstention": round(mean(present), 3),
+            "abstention": round(mean(absent), 3),
+        }
 
     async def _ask(self, base: KnowledgeBase, question: str) -> tuple[list[Hit], Evidence | None]:
         hits = await self.retriever.search(base, question, limit=ASKED)
         return hits, await weigh(question, hits, embedder=self.embedder, reranker=self.reranker)
 
     def _put_back(self, entry: Entry) -> None:
-        self.store.blobs.put("".join(entry.chunks[0].text).encode())
+        self.store.blobs.put(entry.text.encode())
         self.store.knowledge.replace_document(
             entry.document, entry.chunks, entry.vectors, embedder=self.embedder.profile.id
         )
@@ -231,7 +261,7 @@ async def run(options: argparse.Namespace, data: Path, folder: Path) -> dict[str
     bench = Bench(folder)
     result: dict[str, Any] = {"quick": options.quick, "sets": {}}
     try:
-        for read, size in ((squad, (250, 60)), (cranfield, (300, 40)), (fiqa, (100, 30))):
+        for read, size in ((squad, (200, 40)), (cranfield, (100, 20)), (fiqa, (60, 20))):
             try:
                 collection = read(data)
             except FileNotFoundError:
@@ -241,16 +271,23 @@ async def run(options: argparse.Namespace, data: Path, folder: Path) -> dict[str
             if options.quick:
                 collection = smaller(collection, *size)
             base, entries, speed = await bench.load(collection)
-            scores = {} if options.fit else await bench.rankings(collection, base, 10 if options.quick else 200)
+            scores = (
+                {} if options.fit else await bench.rankings(collection, base, 5 if options.quick else options.reranked)
+            )
             result["sets"][collection.name] = {
                 "documents": len(entries), "questions": len(collection.questions), "reference": collection.reference,
                 "chunks_per_second": round(speed, 1), **scores,
             }  # fmt: skip
             if collection.name == "squad":
-                found = await bench.outcomes(collection, base, entries, 25 if options.quick else 10_000)
+                found = await bench.outcomes(
+                    collection, base, entries, 12 if options.quick else options.questions, everything=options.fit
+                )
                 result["answers"] = answers(found)
+                result["unanswerable"] = await bench.unanswerable(collection, base, 10 if options.quick else 245)
                 if options.fit:
                     result["fit"] = fit(found, normal)
+            elif collection.name == "fiqa" and not options.fit:
+                result["transfer"] = await bench.transfer(collection, base, entries, 10 if options.quick else 60)
     finally:
         await bench.embedder.aclose()
         bench.store.close()
@@ -276,6 +313,17 @@ def show(result: dict[str, Any]) -> None:
         for row in found["curve"]:
             mark = "  <- shipped" if row["shipped"] else ""
             print(f"{row['threshold']:9.3f}  {row['false_abstention']:16.3f}  {row['abstention']:8.3f}{mark}")
+    if "unanswerable" in result:
+        row = result["unanswerable"]
+        print(
+            f"\nWith a misleading passage there ({row['questions']} questions): abstains {row['abstention']}"
+        )
+    if "transfer" in result:
+        row = result["transfer"]
+        print(
+            f"FiQA, another kind of text ({row['questions']} questions): abstains falsely {row['false_abstention']}, "
+            f"when the passage is gone {row['abstention']}"
+        )
     if "fit" in result:
         print("\n" + json.dumps(result["fit"], indent=1))
 
@@ -285,6 +333,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a sample, under a minute")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--fit", action="store_true", help="fit the calibration anew; no ranking figures")
+    parser.add_argument("--reranked", type=int, default=200, help="questions of each set to rerank, at most")
+    parser.add_argument("--questions", type=int, default=10_000, help="questions to answer, at most")
     parser.add_argument("--only", nargs="*", help="names of sets")
     options = parser.parse_args()
     if "ATHANOR_DATA" not in os.environ:

@@ -12,9 +12,36 @@ def texts(text: str) -> list[str]:
 
 
 PIECES = st.sampled_from(
-    ["Dr. Smith", "e.g. this", "3.14", "U.S.", "# Head", "- item", "1. step", "```", "| a | b |", "\n", "\n\n", " ", ". ", "! ",
-     "? ", "No. 5", "\t", "\r\n", "Word", "word", "。", "”", "J. R.", "…", "\u2028", "x" * 300, "; "]
-)  # fmt: skip
+    [
+        "Dr. Smith",
+        "e.g. this",
+        "3.14",
+        "U.S.",
+        "# Head",
+        "- item",
+        "1. step",
+        "```",
+        "| a | b |",
+        "\n",
+        "\n\n",
+        " ",
+        ". ",
+        "! ",
+        "? ",
+        "No. 5",
+        "\t",
+        "\r\n",
+        "Word",
+        "word",
+        "。",
+        "”",
+        "J. R.",
+        "…",
+        "\u2028",
+        "x" * 300,
+        "; ",
+    ]
+)
 
 
 @given(st.one_of(st.text(), st.lists(PIECES).map("".join)))
@@ -70,8 +97,17 @@ def test_structure_is_never_crossed() -> None:
         "After.",
     ]
     assert [span.kind for span in split(text)] == [
-        "heading", "prose", "item", "item", "item", "item", "row", "row", "code", "prose",
-    ]  # fmt: skip
+        "heading",
+        "prose",
+        "item",
+        "item",
+        "item",
+        "item",
+        "row",
+        "row",
+        "code",
+        "prose",
+    ]
 
 
 def test_an_unclosed_fence_is_code_to_the_end() -> None:

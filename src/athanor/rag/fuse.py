@@ -5,8 +5,8 @@ added with a fixed weight. That keeps what rank fusion throws away (how much bet
 needs no knowledge of either score's scale, so it survives another embedder or a corpus of another size.
 
 Measured (nDCG@10 on Cranfield / SQuAD passages / a FiQA pool; best single leg .399/.942/.742): this .432/.956/.747;
-reciprocal rank fusion (Cormack et al., SIGIR 2009) with k=60 at its best weight .423/.905/.714, below a leg on two sets;
-min-max .430/.958/.721 at the same weight. Weights from .55 to .65 differ by less than .007 on every set.
+reciprocal rank fusion (Cormack et al., SIGIR 2009) with k=60 at its best weight .423/.905/.714, below a leg on two
+sets; min-max .430/.958/.721 at the same weight. Weights from .55 to .65 differ by less than .007 on every set.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ FLOOR = -1.0
 """A candidate that a leg did not find, or found far down, counts as one deviation under that leg's mean, not less:
 one leg must not veto what the other is sure of."""
 
-# Differences smaller than these are noise: without a lower bound, a base of five chunks that all say the same would have
-# its hundredths of cosine blown up into a ranking that outvotes the other leg.
+# Differences smaller than these are noise: without a lower bound, a base of five chunks that all say the same would
+# have its hundredths of cosine blown up into a ranking that outvotes the other leg.
 MIN_LEXICAL_DEVIATION = 0.25
 MIN_DENSE_DEVIATION = 0.02
 

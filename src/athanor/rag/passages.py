@@ -46,7 +46,7 @@ def sentences_of(hits: Sequence[Hit]) -> list[Sentence]:
 
 
 def cite(hit: Hit, sentence: Sentence, score: float) -> Citation:
-    """`sentence` of `hit` as a citation: `source_text[start:end] == quote` because the chunk is a span of the source."""
+    """`sentence` of `hit` as a citation. The chunk is a span of the source, so `source_text[start:end] == quote`."""
     chunk = hit.chunk
     return Citation(
         document=chunk.document,

@@ -142,7 +142,7 @@ def _prose(text: str, block: Span) -> Iterator[Span]:
         position = max(match.end(), position + 1)
         if match.end() >= block.end:
             break
-        if not _ends(text, start, match, block):
+        if not _ends(text, start, match):
             continue
         cut = match.start("gap")
         yield Span(start, cut, block.kind)
@@ -151,31 +151,31 @@ def _prose(text: str, block: Span) -> Iterator[Span]:
         yield Span(start, block.end, block.kind)
 
 
-def _ends(text: str, start: int, match: re.Match[str], block: Span) -> bool:
+def _ends(text: str, start: int, match: re.Match[str]) -> bool:
     """Whether the punctuation at `match` ends the sentence that began at `start`."""
     mark = match["mark"]
     if mark[0] in "。！？｡":
         return True
     following = text[match.end() : match.end() + 32].lstrip(_OPENERS + " ")
     if following and following[0].islower():
-        return False  # "version 2. of": a sentence of ours begins with a capital, a digit, or a script without case
-    if mark != ".":
-        return True
-    before = text[max(start, match.start() - 24) : match.start()]
-    word_match = _LAST_WORD.search(before)
-    if word_match is None:
-        # "1. Turn it off": a number alone at the start is a label, anywhere else it may end the sentence.
-        return bool(text[start : match.start()].strip().strip("0123456789.()"))
-    word = word_match[1].lower()
+        return False  # a sentence begins with a capital, a digit, or a letter of a script without case
+    before = text[start : match.start()]
+    return mark != "." or _full_stop_ends(before, following)
+
+
+def _full_stop_ends(before: str, following: str) -> bool:
+    """Whether a single full stop between `before` (from the sentence's start) and `following` ends the sentence."""
+    found = _LAST_WORD.search(before[-24:])
+    if found is None:
+        # "1. Turn it off": a number alone at the start is a label; anywhere else it may end the sentence.
+        return bool(before.strip().strip("0123456789.()"))
+    word = found[1].lower()
     next_word = re.match(r"[^\W_]+", following)
     starts = next_word is not None and next_word[0].lower() in _STARTERS
-    if len(word) == 1 and word_match[1].isupper():
-        return starts  # an initial: "J. R. R. Tolkien", "D. C. The city"
-    if word in _MAY_END or (("." in word) and word not in _ABBREVIATIONS):
-        return starts
     if word in _ABBREVIATIONS:
         return word == "no" and starts  # "No. 5" against "He said no. The"
-    return True
+    initial = len(word) == 1 and found[1].isupper()  # "J. R. R. Tolkien", "D. C. The city"
+    return starts if initial or word in _MAY_END or "." in word else True
 
 
 def _bounded(text: str, span: Span) -> Iterator[Span]:
