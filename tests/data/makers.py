@@ -151,8 +151,8 @@ def paragraph(text: str, properties: str = "") -> str:
     return f"<w:p><w:pPr>{properties}</w:pPr><w:r><w:t xml:space='preserve'>{text}</w:t></w:r></w:p>"
 
 
-def make_zip_bomb(path: Path, *, megabytes: int = 200) -> Path:
-    """A DOCX of some hundred KiB whose body unpacks to `megabytes`."""
+def make_zip_bomb(path: Path, *, megabytes: int = 64) -> Path:
+    """A DOCX of some ten KiB whose body unpacks to `megabytes`."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("[Content_Types].xml", "<Types/>")
         with archive.open("word/document.xml", "w", force_zip64=True) as part:

@@ -39,7 +39,7 @@ def checked(data: bytes | str, name: str) -> ParsedDocument | None:
     return document
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(text, st.sampled_from(["a.txt", "a.md", "a.html", "a.rst", "a.csv", "a.py"]))
 def test_text_formats(content: str, name: str) -> None:
     data = content.encode(errors="replace")

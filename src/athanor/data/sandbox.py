@@ -132,7 +132,7 @@ class ParserPool:
             message = f"Reading it took more than {self.limits.seconds:,.0f} seconds."
             hint = "Split it, or raise ingest.timeout_s."
             raise DocumentError(message, reason="timeout", where=name, hint=hint) from None
-        except (ChildDiedError, ValueError, KeyError, TypeError) as error:
+        except (ChildDiedError, ValueError, LookupError, TypeError, RecursionError) as error:
             self.statistics.killed += 1
             await child.bury()
             if child.out_of_memory(self.limits):

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from athanor.rag.sentences import split
@@ -48,31 +48,38 @@ def sections(document: ParsedDocument, target: int, limit: int) -> Iterator[list
     stack: list[tuple[int, str]] = []
     units: list[Unit] = []
     opening: list[Block] = []  # headings that wait for their text
-    last = 0
+    last = loose = 0  # end of the last block; tokens of what stands between blocks
     for block in document.blocks:
-        far = bool(units or opening) and estimate(text[last : min(block.start, last + 2000)]) > _GAP_TOKENS
+        gap = estimate(text[last : min(block.start, last + 2000)]) if units or opening else 0
+        far = gap > _GAP_TOKENS
         # A heading right under another opens with it, unless that other one's section ends here, empty.
         nested = bool(opening) and min(head.level for head in opening) < block.level
         if far or (block.kind == "heading" and block.level <= top and not nested):
-            units.extend(_headings(text, opening, tuple(name for _, name in stack), limit))
+            units.extend(_headings(text, opening, _path(stack), limit))
             opening = []
             if units:
                 yield units
             units = []
-        last = block.end
+            loose = 0
+        last, loose = block.end, loose + gap * (not far)
         if block.kind == "heading":
             while stack and stack[-1][0] >= block.level:
                 stack.pop()
             stack.append((block.level, _name(text, block, document.mime)))
             opening.append(block)
             continue
-        path = tuple(name for _, name in stack if name)
+        path = _path(stack)
         pieces = list(_pieces(text, block, path, target, limit))
-        units.extend(_opened(text, opening, pieces, limit))
-        opening = []
-    units.extend(_headings(text, opening, tuple(name for _, name in stack), limit))
+        first, *others = _opened(text, opening, pieces, limit)
+        units += [replace(first, tokens=first.tokens + loose), *others]
+        opening, loose = [], 0
+    units.extend(_headings(text, opening, _path(stack), limit))
     if units:
         yield units
+
+
+def _path(stack: list[tuple[int, str]]) -> tuple[str, ...]:
+    return tuple(name for _, name in stack if name)
 
 
 def _top_level(blocks: tuple[Block, ...]) -> int:

@@ -150,7 +150,9 @@ class _Reader:
 
     def _split(self, text_page: Any) -> Iterator[Line]:
         text: str = text_page.get_text_range()
-        box = self._raw.FS_RECTF()
+        box, handle = self._raw.FS_RECTF(), text_page.raw
+        # Characters without text of their own make the two ways of counting differ; most pages have none.
+        same = text_page.count_chars() == len(text)
         start = 0
         for found in re.finditer(r"\r\n|\r|\n|\ufffe|\Z", text):
             piece, at, start = text[start : found.start()], start, found.end()
@@ -160,10 +162,12 @@ class _Reader:
             first = at + len(piece) - len(piece.lstrip())
             corners = []
             for position in (first, first + len(stripped) - 1):
-                index = self._raw.FPDFText_GetCharIndexFromTextIndex(text_page, position)
-                self._raw.FPDFText_GetLooseCharBox(text_page, index, byref(box))
+                index = position if same else self._raw.FPDFText_GetCharIndexFromTextIndex(handle, position)
+                self._raw.FPDFText_GetLooseCharBox(handle, index, byref(box))
                 corners.append((box.left, box.right, box.bottom, box.top - box.bottom))
-            clean = collapse(_CONTROLS.sub(" ", stripped.translate(_LIGATURES)))
+            clean = stripped
+            if not (stripped.isascii() and stripped.isprintable()) or "  " in stripped:
+                clean = collapse(_CONTROLS.sub(" ", stripped.translate(_LIGATURES)))
             hyphen = found[0] == "\ufffe" or stripped.endswith("\u00ad") or _breaks_word(clean, text, start)
             if clean:
                 clean = clean[:-1] if hyphen and clean.endswith("-") else clean
