@@ -100,3 +100,16 @@ def test_a_second_sqlite_library_is_refused(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "pysqlite3", sys)
     with pytest.raises(StoreError, match="pysqlite3"):
         Store.open(f"sqlite:///{tmp_path}/x.db", blobs=tmp_path)
+
+
+def test_the_files_are_their_owners_only(tmp_path: Path) -> None:
+    Store.open(f"sqlite:///{tmp_path}/new/a.db", blobs=tmp_path / "blobs").blobs.put(b"x")
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 4
+    assert {path.stat().st_mode & 0o077 for path in files} == {0}
+
+
+def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store.open(f"sqlite:///{tmp_path}/file/a.db", blobs=tmp_path)

@@ -6,6 +6,7 @@ nothing and costs an fsync. So it is chosen for each transaction (see design/sto
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 from pathlib import Path
@@ -27,11 +28,16 @@ def engines(url: URL) -> tuple[Engine, Engine]:
     """The writer's engine and the readers' engine of the file in `url`.
 
     Raises:
-        StoreError: no file is named, the library is too old or has no FTS5, or a second library is loaded.
+        StoreError: no file is named or it cannot be made, the library is too old, or a second one is loaded.
     """
     path = _file(url)
     _check_library()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # For its owner only, before there is anything in it; SQLite gives its -wal and -shm files the same mode.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreError(f"The store cannot be opened: {error}.", where=str(path)) from error
     return _engine(path, writer=True), _engine(path, writer=False)
 
 
