@@ -10,7 +10,7 @@ import numpy as np
 from anyio import to_thread
 
 from athanor.engines import Embedder, Reranker
-from athanor.errors import ConflictError
+from athanor.errors import ConflictError, NotFoundError
 from athanor.rag.fuse import DEPTH, blend, fuse
 from athanor.rag.index import ExactIndex, Matrix, decode
 from athanor.rag.lexical import match_terms
@@ -45,17 +45,21 @@ class Indexes:
         self._lock = threading.Lock()
 
     def current(self, base: KnowledgeBase) -> ExactIndex:
-        """The index of `base` at its newest committed revision. Reads the store; call it in a thread."""
+        """The index of `base` at its newest committed revision. Reads the store; call it in a thread.
+
+        Raises:
+            NotFoundError: the base is gone; its index is freed then.
+        """
         with self._lock:
+            try:
+                revision = self._store.knowledge.get(base.id).revision
+            except NotFoundError:
+                self._indexes.pop(base.id, None)
+                raise
             index = self._indexes.setdefault(base.id, ExactIndex(base.dimension))
-            if self._store.knowledge.get(base.id).revision != index.revision:
+            if revision != index.revision:
                 index.apply(self._store.chunks.changes(base.id, index.revision))
             return index
-
-    def forget(self, base: str) -> None:
-        """Free the index of a base that was deleted."""
-        with self._lock:
-            self._indexes.pop(base, None)
 
 
 class Retriever:
