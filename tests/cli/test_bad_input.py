@@ -14,11 +14,11 @@ pytestmark = pytest.mark.weights
 
 EXPECTED = {
     "bomb.docx": "unpack to 400 MiB",
-    "elsewhere.txt": "outside",
+    "elsewhere.txt": "out of the folder",
     "empty.md": "empty",
     "huge.bin": "MiB",
     "locked.pdf": "password",
-    "noise.txt": "encoding",
+    "noise.txt": "binary data",
     "torn.docx": "damaged",
 }
 

@@ -9,13 +9,12 @@ import time
 import webbrowser
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import anyio
 import click
 from rich.markup import escape
 
-from athanor.cli.ask import tell
+from athanor.cli.ask import tell, whole
 from athanor.cli.client import Client, Workspace
 from athanor.cli.ingest import run as run_ingestion
 from athanor.cli.output import talk
@@ -107,16 +106,17 @@ class _Welcome:
             self._console()
 
     def _first_answer(self) -> None:
-        question = self._question or self._suggestion()
-        if question is None:
-            return
-        talk().print(f"\n[bold]Q:[/] {escape(question)}")
-        sys.stdout.write("A: ")
-        tell(self._client, self._base, [{"role": "user", "content": question}], None)
+        for question in [self._question] if self._question else self._suggestions():
+            answer = whole(self._client, self._base, question, None)
+            # Questions made from headings are guesses: one that the documents answer is worth showing.
+            if answer["citations"] or self._question:
+                talk().print(f"\n[bold]Q:[/] {escape(question)}\n[bold]A:[/]")
+                tell(self._client, self._base, [{"role": "user", "content": question}], None)
+                return
 
-    def _suggestion(self) -> str | None:
-        reply: dict[str, Any] = self._client.get(f"/api/knowledge/{self._base}/suggestions")
-        return next(iter(reply["data"]), None)
+    def _suggestions(self) -> list[str]:
+        reply: dict[str, list[str]] = self._client.get(f"/api/knowledge/{self._base}/suggestions")
+        return reply["data"]
 
     def _console(self) -> None:
         link = self._client.url + self._client.post("/api/links")["path"]

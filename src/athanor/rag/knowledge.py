@@ -187,16 +187,12 @@ class Knowledge:
         def collect() -> list[str]:
             questions: dict[str, None] = {}
             for document in self._store.knowledge.documents(base.id, status=DocumentStatus.READY, limit=50):
-                chunks = sorted(self._store.chunks.of_document(document.id), key=lambda c: -len(c.text))
-                for chunk in chunks[:1]:
-                    topic = (chunk.heading.rpartition(" > ")[2] or document.title).strip(" #:.?!0123456789")
-                    if 2 < len(topic) < 80:
-                        questions[
-                            f"What is said about {topic[0].lower() + topic[1:] if topic[1:2].islower() else topic}?"
-                        ] = None
+                longest = max(self._store.chunks.of_document(document.id), key=lambda c: len(c.text), default=None)
+                if longest is not None:
+                    questions[_question_about(longest.heading.rpartition(" > ")[2] or document.title)] = None
                 if len(questions) >= limit:
                     break
-            return list(questions)[:limit]
+            return list(questions)
 
         return await to_thread.run_sync(collect)
 
@@ -213,6 +209,12 @@ def checked_query(query: str) -> str:
     if len(query) > MAX_QUERY:
         raise InputError(f"The question has {len(query)} characters; {MAX_QUERY} are the most.", where="query")
     return query
+
+
+def _question_about(heading: str) -> str:
+    """A heading as a question: as it stands where it is one, else a request to hear about it."""
+    heading = " ".join(heading.split())[:80].strip("#:.* ")
+    return heading if heading.endswith("?") else f"Tell me about {heading}."
 
 
 def _checked(name: str) -> str:
