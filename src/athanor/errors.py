@@ -75,7 +75,7 @@ class DocumentError(InputError):
     """One document cannot be ingested. `reason` is a stable word for programs.
 
     Reasons: encrypted, empty, encoding, corrupt, too_large, expands_too_much, timeout, memory,
-    unsupported_type, outside_folder, no_text.
+    unsupported_type, outside_folder, unreadable, no_text.
     """
 
     code = "document_rejected"

@@ -25,7 +25,7 @@ _FREE_BYTES = 1 << 30
 _OPTIONAL = {
     "onnxruntime": ("search by meaning", "knowledge", True),
     "pypdfium2": ("reading PDF", "knowledge", True),
-    "docx": ("reading DOCX", "knowledge", True),
+    "lxml": ("reading DOCX and HTML", "knowledge", True),
     "openvino_genai": ("fast local models", "openvino", False),
     "xllamacpp": ("any GGUF model", "llamacpp", False),
     "nicegui": ("the console", "console", False),

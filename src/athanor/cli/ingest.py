@@ -63,10 +63,11 @@ def run(client: Client, base: str, folder: Path) -> dict[str, Any]:
 
 
 def report(job: dict[str, Any]) -> None:
-    """One line per file that failed, then the sum."""
+    """One line per file that failed or was read with a reservation, then the sum."""
     out = talk()
     for item in job["items"]:
-        out.print(f"[red]✗[/] {escape(item['key'])}: {escape(item['message'])}", soft_wrap=True)
+        mark = "[red]✗[/]" if item["state"] == "failed" else "[yellow]•[/]"
+        out.print(f"{mark} {escape(item['key'])}: {escape(item['message'])}", soft_wrap=True)
     if job["state"] != "done":
         out.print(f"[red]The ingestion stopped: {escape(job['message'])}[/] Run it again to go on where it was.")
         return

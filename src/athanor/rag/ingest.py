@@ -202,11 +202,17 @@ class _Run:
                 except DocumentError as error:
                     await self._reject(blank, error)
                     continue
+                if parsed.warnings:
+                    await self._put_item(source.name, JobState.DONE, " ".join(parsed.warnings))
                 state = known.get(source.name)
                 identity = state.document if state else blank.id
                 cut = partial(chunk, parsed, document_id=identity, target_tokens=self._chunk_tokens)
                 chunks = await to_thread.run_sync(cut)
                 await send.send(_Read(document=_filled(blank, identity, parsed), text=parsed.text, chunks=chunks))
+
+    async def _put_item(self, name: str, state: JobState, message: str) -> None:
+        item = JobItem(job=self._job.id, key=name, state=state, message=message)
+        await to_thread.run_sync(self._store.jobs.put_items, [item])
 
     def _blank(self, name: str, source: _Source | None) -> Document:
         now = time.time()

@@ -14,7 +14,7 @@ from athanor.gateway import App
 from athanor.governance import require
 from athanor.server.auth import application, principal
 from athanor.server.sse import JSON
-from athanor.types import ApiKey, Hit, Job, JobState, Principal, RoleName
+from athanor.types import ApiKey, Hit, Job, Principal, RoleName
 
 router = APIRouter(prefix="/api", tags=["athanor"])
 
@@ -112,7 +112,7 @@ async def jobs(app: App = Depends(application), _: Principal = Depends(principal
     return JSON({"data": await to_thread.run_sync(app.store.jobs.list)})
 
 
-@router.get("/jobs/{job}", summary="One job, with the items that failed")
+@router.get("/jobs/{job}", summary="One job, with what there is to say about single items")
 async def job(job: str, app: App = Depends(application), _: Principal = Depends(principal)) -> dict[str, Any]:
     return await _job(app, await to_thread.run_sync(app.store.jobs.get, job))
 
@@ -176,7 +176,7 @@ async def _job(app: App, job: Job) -> dict[str, Any]:
         "result": dict(job.result),
         "created_at": job.created_at,
         "updated_at": job.updated_at,
-        "items": [{"key": i.key, "state": i.state, "message": i.message} for i in items if i.state is JobState.FAILED],
+        "items": [{"key": i.key, "state": i.state, "message": i.message} for i in items if i.message],
     }
 
 
