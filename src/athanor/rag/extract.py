@@ -129,7 +129,7 @@ async def weigh(
     readings.sort(key=lambda r: (-r.odds, r.sentence.passage, r.sentence.ordinal))
     top = considered[readings[0].sentence.passage]
     if reranker is not None:
-        (whole,) = await reranker.score(question, [top.chunk.text])
+        (whole,) = await reranker.score(question, [_under_heading(top, top.chunk.text)])
     else:
         whole = top.dense if top.dense is not None else max(values)
     about = stems(f"{top.title} {top.chunk.heading} {top.chunk.text}")
@@ -173,6 +173,11 @@ async def _cosines(question: str, texts: Sequence[str], embedder: Embedder) -> l
     sentences = await embedder.embed(texts, kind="document")
     products = decode(sentences.data, sentences.dimension) @ decode(query.data, query.dimension)[0]
     return [float(value) for value in np.asarray(products)]
+
+
+def _under_heading(hit: Hit, text: str) -> str:
+    """`text` with its heading path. For passages only: before a sentence, the heading drowns what the sentence says."""
+    return f"{hit.chunk.heading}\n{text}" if hit.chunk.heading else text
 
 
 def _fitted(reranker: Reranker | None) -> Calibration:
