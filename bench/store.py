@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ from athanor.types import Chunk, Document, DocumentStatus, RequestRecord, new_id
 DIMENSION = 384
 PER_DOCUMENT = 50
 WORDS = [f"w{n}" for n in range(20_000)]
-WEIGHTS = [1 / (n + 1) for n in range(20_000)]
+WEIGHTS = list(accumulate(1 / (n + 1) for n in range(20_000)))
+"""Cumulative, of a Zipf distribution."""
 
 
 def timed(call: Callable[[], Any], times: int) -> dict[str, float]:
@@ -99,7 +101,7 @@ def fill(store: Store, passages: int) -> tuple[str, float]:
     vector = random.randbytes(4 * DIMENSION)
     inside = 0.0
     for number in range(passages // PER_DOCUMENT):
-        texts = [" ".join(random.choices(WORDS, WEIGHTS, k=100)) for _ in range(PER_DOCUMENT)]
+        texts = [" ".join(random.choices(WORDS, cum_weights=WEIGHTS, k=100)) for _ in range(PER_DOCUMENT)]
         doc = Document(
             id=new_id("doc"), knowledge_base=kb.id, source=f"{number}.txt", version=0, sha256=sha256,
             text_sha256=sha256, title="", mime="text/plain", size=0, pages=(), status=DocumentStatus.READY,
@@ -117,13 +119,19 @@ def fill(store: Store, passages: int) -> tuple[str, float]:
 
 def reading(store: Store, kb: str) -> dict[str, Any]:
     rare = [random.choices(WORDS, k=8) for _ in range(50)]
-    natural = [random.choices(WORDS, WEIGHTS, k=8) for _ in range(50)]
+    content = [
+        random.choices(WORDS[200:], cum_weights=[w - WEIGHTS[199] for w in WEIGHTS[200:]], k=8) for _ in range(50)
+    ]
+    natural = [random.choices(WORDS, cum_weights=WEIGHTS, k=8) for _ in range(50)]
     began = time.perf_counter()
     size = sum(len(data) for _, data in store.chunks.vectors(kb))
     seconds = time.perf_counter() - began
     revision = store.knowledge.get(kb).revision
     return {
         "search 8 rare words": timed(lambda: store.chunks.search_text(kb, random.choice(rare)), 50),
+        "search 8 words, the 200 most common aside": timed(
+            lambda: store.chunks.search_text(kb, random.choice(content)), 30
+        ),
         "search 8 words as they come": timed(lambda: store.chunks.search_text(kb, random.choice(natural)), 30),
         "vectors": {"s": seconds, "MB_per_s": size / 1e6 / seconds},
         "changes when there are none": timed(lambda: store.chunks.changes(kb, revision), 5),
