@@ -30,6 +30,11 @@ class Babbler(Base):
         os.write(self.emit.__self__._sink, b"this is no frame at all")
 
 
+class Forgetful(Base):
+    def submit(self, request):
+        self.emit.__self__.send({"op": "event"})
+
+
 class Printer(Base):
     def load(self, settings, emit):
         print("loading", flush=True)

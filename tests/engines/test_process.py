@@ -147,8 +147,9 @@ async def test_stopped_by_a_signal_it_does_not_answer_pings():
     await engine.aclose()
 
 
-async def test_a_broken_frame_ends_the_process_not_the_server():
-    odd = process("Babbler", backoff=0.1)
+@pytest.mark.parametrize("target", ["Babbler", "Forgetful"])
+async def test_a_broken_frame_ends_the_process_not_the_server(target):
+    odd = process(target, backoff=0.1)
     with pytest.raises(EngineCrashedError, match="broke the protocol"):
         await ask(odd)
     await odd.aclose()

@@ -128,6 +128,7 @@ class LocalEngine:
             "context": profile.context,
             "threads": settings.threads,
             "parallel": settings.parallel,
+            "wait": settings.wait,
         }
 
     def worker_environment(self, settings: LocalSettings) -> Mapping[str, str]:

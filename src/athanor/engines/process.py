@@ -242,8 +242,8 @@ class ModelProcess:
             async for frame in child.frames():
                 if not self._receive(frame, child):
                     break
-        except FrameError as error:
-            child.kill(f"broke the protocol ({error})")
+        except (FrameError, KeyError, TypeError, ValueError) as error:
+            child.kill(f"broke the protocol ({type(error).__name__}: {error})")
         finally:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)

@@ -72,7 +72,10 @@ class OpenVINOBackend:
         scheduler.max_num_seqs = int(settings["parallel"])
         scheduler.max_num_batched_tokens = _TOKENS_PER_STEP
         scheduler.num_kv_blocks = _CONTEXTS_IN_CACHE * (self._context // _BLOCK + 1)
-        properties = {"INFERENCE_NUM_THREADS": int(settings["threads"])} if settings.get("threads") else {}
+        # Threads that are pinned cannot make way for the embedder's; only a machine of its own gains by it.
+        properties: dict[str, Any] = {"ENABLE_CPU_PINNING": settings["wait"] == "active"}
+        if settings.get("threads"):
+            properties["INFERENCE_NUM_THREADS"] = int(settings["threads"])
         started = time.monotonic()
         self._pipeline = genai.ContinuousBatchingPipeline(settings["path"], scheduler, "CPU", properties)
         self._tokenizer = self._pipeline.get_tokenizer()
