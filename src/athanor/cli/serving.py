@@ -86,7 +86,7 @@ async def serve(
     with holding(settings.home) as home:
         async with open_app(settings) as app, anyio.create_task_group() as group:
             if settings.store.url is None:
-                # This process alone holds the database: whoever ran these jobs before is dead, so nobody waits for a lease.
+                # This process alone holds the database: whoever ran these jobs is dead, and nobody waits for a lease.
                 await to_thread.run_sync(app.store.jobs.release)
             http = create_app(app)
             server = _Server(http)

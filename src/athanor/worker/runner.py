@@ -47,17 +47,18 @@ class Runner:
         job = await to_thread.run_sync(lambda: self._store.jobs.lease(self._owner, seconds=LEASE_SECONDS, kinds=kinds))
         if job is None:
             return False
+        result: Mapping[str, object] | None = None
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._keep, job, group.cancel_scope)
                 result = await self._handlers[job.kind](job)
                 group.cancel_scope.cancel()
         except* AthanorError as errors:
-            await self._fail(job, str(errors.exceptions[0]))
+            await self._fail(job, str(_first(errors)))
         except* Exception as errors:
-            log.exception("job %s failed", job.id, exc_info=errors.exceptions[0])
+            log.exception("job %s failed", job.id, exc_info=_first(errors))
             await self._fail(job, str(JobError("The job failed unexpectedly; the server's log has the details.")))
-        else:
+        if result is not None:  # else it failed, was cancelled, or belongs to another worker by now
             await to_thread.run_sync(partial(self._store.jobs.finish, job.id, self._owner, result=result))
         return True
 
@@ -70,3 +71,9 @@ class Runner:
 
     async def _fail(self, job: Job, message: str) -> None:
         await to_thread.run_sync(self._store.jobs.fail, job.id, self._owner, message)
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    """The first error in a group of groups: what happened first is what a person wants to read."""
+    error: Exception = group.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import anyio
+import pytest
+
+from athanor.errors import EngineError, NotFoundError
+from athanor.gateway import App, handle
+from athanor.types import Finished, Message, Request, Role, TextDelta
+from tests.gateway.conftest import Opener, context
+
+pytestmark = pytest.mark.anyio
+
+
+def ask(question: str, model: str = "scripted") -> Request:
+    return Request(model=model, messages=(Message(role=Role.USER, content=question),))
+
+
+async def test_a_request_leaves_one_row_and_one_trace(opened: Opener) -> None:
+    async with opened() as app:
+        ctx = context(app)
+        events = [event async for event in handle(ask("one two three"), ctx, app)]
+        assert isinstance(events[-1], Finished)
+        row = app.store.requests.get(ctx.trace)
+        assert (row.status, row.model, row.door, row.principal) == ("ok", "scripted", "test", ctx.principal.id)
+        assert row.usage.completion_tokens == sum(e.usage.completion_tokens for e in events) > 0
+        assert row.first_token is not None
+        spans = app.store.spans.trace(ctx.trace)
+        assert [span.parent for span in spans if span.name == "request"] == [None]
+
+
+async def test_a_caller_that_goes_away_is_billed_for_what_was_produced(opened: Opener) -> None:
+    async with opened(delay=0.01) as app:
+        ctx = context(app)
+        seen = 0
+        async with aclosing(handle(ask(" ".join(["word"] * 200)), ctx, app)) as events:
+            async for event in events:
+                seen += isinstance(event, TextDelta)
+                if seen == 5:
+                    break
+        row = app.store.requests.get(ctx.trace)
+        assert row.status == "cancelled"
+        assert 5 <= row.usage.completion_tokens < 200
+
+
+async def test_a_cancelled_task_is_on_the_books_too(opened: Opener) -> None:
+    async with opened(delay=0.01) as app:
+        ctx = context(app)
+
+        async def consume() -> None:
+            async for _ in handle(ask(" ".join(["word"] * 500)), ctx, app):
+                pass
+
+        with anyio.move_on_after(0.3):
+            await consume()
+        assert app.store.requests.get(ctx.trace).status == "cancelled"
+
+
+async def test_a_failing_engine_is_recorded_under_its_code(opened: Opener) -> None:
+    async with opened(rules=[{"pattern": "x", "answer": "half of an", "then": "error"}]) as app:
+        ctx = context(app)
+        with pytest.raises(EngineError):
+            await drain(app, ctx.trace, handle(ask("x"), ctx, app))
+        assert app.store.requests.get(ctx.trace).status == "engine_failed"
+
+
+async def test_an_unknown_model_is_recorded_and_says_where_to_look(opened: Opener) -> None:
+    async with opened() as app:
+        ctx = context(app)
+        with pytest.raises(NotFoundError, match="models list"):
+            await drain(app, ctx.trace, handle(ask("x", model="nobody"), ctx, app))
+        assert app.store.requests.get(ctx.trace).status == "not_found"
+
+
+async def drain(app: App, trace: str, events: AsyncIterator[object]) -> None:
+    async for _ in events:
+        pass
