@@ -75,6 +75,8 @@ class Turn:
         self._said.classes(add="is-cited" if self._cited else "")
         if mode is AnswerMode.EXTRACTIVE:
             self._said.classes(add="is-quoted")
+        elif mode is AnswerMode.GENERATIVE and self.finished is None:
+            self._say_how("flame", "The model writes; a sentence appears once its source is found")
 
     def stop(self) -> None:
         """The person stopped it; what is there stays."""

@@ -23,11 +23,10 @@ from athanor.types import Request as Question
 
 log = logging.getLogger(__name__)
 
-HISTORY = 20
-"""Messages of the talk that go along with a question."""
-DRAW_SECONDS = 0.04
-"""Text is drawn this often at most: faster than an eye, slower than a model."""
-NEAREST = 3
+HISTORY = 20  # messages of the talk that go along with a question
+DRAW_SECONDS = 0.04  # text is drawn this often at most: faster than an eye, slower than a model
+NEAREST = 3  # passages offered where there is no answer
+TELLING = 60  # characters of a passage that is worth offering; a bare heading is not
 
 
 async def show(request: Request, base: str | None = None) -> None:
@@ -108,7 +107,8 @@ class Chat:
         self._answering(anyio.CancelScope())
         try:
             await self._stream(request, ctx, turn)
-            self._messages += [asked, Message(role=Role.ASSISTANT, content=turn.text)]
+            if turn.text:
+                self._messages += [asked, Message(role=Role.ASSISTANT, content=turn.text)]
             if turn.finished is not None and turn.finished.abstained:
                 turn.nearest(await self._nearest(choice, question), self._open_hit)
         except Exception as error:
@@ -148,7 +148,9 @@ class Chat:
             self._running.cancel()
 
     async def _nearest(self, choice: Choice, question: str) -> list[Hit]:
-        return await self._app.knowledge.search(await self._app.knowledge.base(choice.name), question, limit=NEAREST)
+        base = await self._app.knowledge.base(choice.name)
+        hits = await self._app.knowledge.search(base, question, limit=3 * NEAREST)
+        return [hit for hit in hits if len(hit.chunk.text) >= TELLING][:NEAREST]
 
     # --- citations
 

@@ -75,12 +75,7 @@ class _Page:
                 empty("books", "No knowledge base yet", "Make one, then drop your files on it.")
                 return
             with Tag("div", "a-bases"):
-                with Tag("nav", "a-baselist", aria_label="Knowledge bases"):
-                    for base in bases:
-                        chosen = "true" if base.id == self._base.id else None
-                        with Tag("a", "a-base", href=f"/console/knowledge?base={base.id}", aria_current=chosen):
-                            Tag("b", "a-clip", text=base.name)
-                            Tag("span", "a-small a-muted", text=many(base.documents, "document"))
+                self._nav = Tag("nav", "a-baselist", aria_label="Knowledge bases")
                 with Tag("section", "a-stack", aria_label=self._base.name):
                     self._head = Tag("div")
                     if may_edit(self._principal):
@@ -95,14 +90,25 @@ class _Page:
             return
         try:
             self._base = await self._app.knowledge.base(self._base.id)
+            bases = await self._app.knowledge.bases()
             documents = await self._app.knowledge.documents(self._base)
         except AthanorError as error:
             self._list.clear()
             with self._list:
                 problem(error, retry=self._changed)
             return
+        self._draw_nav(bases, self._base)
         self._draw_head(self._base, documents)
         self._draw_documents(documents)
+
+    def _draw_nav(self, bases: list[KnowledgeBase], chosen: KnowledgeBase) -> None:
+        self._nav.clear()
+        with self._nav:
+            for base in bases:
+                current = "true" if base.id == chosen.id else None
+                with Tag("a", "a-base", href=f"/console/knowledge?base={base.id}", aria_current=current):
+                    Tag("b", "a-clip", text=base.name)
+                    Tag("span", "a-small a-muted", text=many(base.documents, "document"))
 
     def _draw_head(self, base: KnowledgeBase, documents: list[Document]) -> None:
         self._head.clear()

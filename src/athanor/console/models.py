@@ -64,7 +64,8 @@ def _card(card: dict[str, Any], *, is_default: bool) -> None:
     label, kind = STATES[EngineStatus(card["status"])]
     with Tag("section", "a-card a-model", data_model=card["name"]):
         with Tag("div", "a-line"):
-            Tag("h2", "a-grow", text=card["name"], style="overflow-wrap:anywhere")
+            name, _, weights = str(card["name"]).partition("@")
+            Tag("h2", "a-grow a-break", text=name)
             badge(label, kind)
         with Tag("dl"):
             _fact(
@@ -76,6 +77,7 @@ def _card(card: dict[str, Any], *, is_default: bool) -> None:
             if card["grounded"]:
                 _fact("From documents", GROUNDED[AnswerMode(card["grounded"])])
             _fact("Licence", card["licence"])
+            _fact("Weights", weights)
         if card["detail"]:
             bad = card["status"] in {EngineStatus.FAILED, EngineStatus.BACKING_OFF}
             Tag("p", "a-problem" if bad else "a-small a-muted", text=card["detail"])
