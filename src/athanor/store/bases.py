@@ -140,7 +140,7 @@ def bump(conn: Connection, base: int, *, documents: int, chunks: int) -> None:
 
 def _base(row: Row[Any]) -> KnowledgeBase:
     values = row._asdict()
-    del values["seq"]
+    del values["seq"], values["words"]
     return KnowledgeBase(**values)
 
 

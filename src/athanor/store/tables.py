@@ -107,6 +107,8 @@ knowledge_bases = Table(
     Column("revision", BigInteger, nullable=False, server_default="0"),
     Column("documents", BigInteger, nullable=False, server_default="0"),
     Column("chunks", BigInteger, nullable=False, server_default="0"),
+    # Of all chunks, for their average length. Kept by the index of PostgreSQL; FTS5 has its own.
+    Column("words", BigInteger, nullable=False, server_default="0"),
 )
 
 documents = Table(

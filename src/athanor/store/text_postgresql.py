@@ -8,63 +8,64 @@ no document frequency, so it is not used. Words are cut and folded in Python, be
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import BigInteger, Text
+from sqlalchemy.types import BigInteger, Double, Text
 
 from athanor.store import tables as t
 from athanor.store.words import fold
 
 _BATCH = 1000
-_TSVECTOR = "setweight(to_tsvector('athanor', x.heading), 'A') || setweight(to_tsvector('athanor', x.body), 'D')"
+# The base is a lexeme too (`=7`, which no word can be), so that one GIN look-up finds the words of one base.
+_TSVECTOR = (
+    "setweight(to_tsvector('athanor', x.heading), 'A') || setweight(to_tsvector('athanor', x.body), 'D') "
+    "|| array_to_tsvector(ARRAY['=' || :base])"
+)
 _ROWS = "unnest(:seqs, :bodies, :headings, :lengths) AS x(seq, body, heading, length)"
 _ROW_TYPES = (
+    bindparam("base", type_=Text),
     bindparam("seqs", type_=ARRAY(BigInteger)),
     bindparam("bodies", type_=ARRAY(Text)),
     bindparam("headings", type_=ARRAY(Text)),
     bindparam("lengths", type_=ARRAY(BigInteger)),
 )
 _ADD = text(
-    f"INSERT INTO chunk_words (chunk, base, length, words) SELECT x.seq, :base, x.length, {_TSVECTOR} FROM {_ROWS}"  # noqa: S608
+    "INSERT INTO chunk_words (chunk, base, length, words) "  # noqa: S608
+    f"SELECT x.seq, CAST(:base AS bigint), x.length, {_TSVECTOR} FROM {_ROWS}"
 ).bindparams(*_ROW_TYPES)
 _DIFFERENT = text(
     f"SELECT count(*) FROM {_ROWS} JOIN chunk_words w ON w.chunk = x.seq "  # noqa: S608
-    f"WHERE w.base <> :base OR w.length <> x.length OR w.words <> {_TSVECTOR}"
+    f"WHERE w.base <> CAST(:base AS bigint) OR w.length <> x.length OR w.words <> {_TSVECTOR}"
 ).bindparams(*_ROW_TYPES)
-_IDF = text("""
-    WITH lexemes AS (
-        SELECT u.lexeme, count(*) AS times
-        FROM unnest(:words) AS word, unnest(to_tsvector('athanor', word)) AS u
-        GROUP BY u.lexeme
-    ), found AS (
-        SELECT lexeme, times,
-            (SELECT count(*) FROM chunk_words WHERE base = :base AND words @@ quoted.query) AS df
-        FROM lexemes, LATERAL (SELECT CAST('''' || lexeme || '''' AS tsquery) AS query) AS quoted
-    ), total AS (SELECT count(*) AS n, avg(length) AS mean FROM chunk_words WHERE base = :base)
-    SELECT lexeme, times * greatest(ln((n - df + 0.5) / (df + 0.5)), 0.000001) AS idf, mean
-    FROM found, total WHERE df > 0
+_LEXEMES = text("""
+    SELECT u.lexeme, count(*) AS times
+    FROM unnest(:words) AS word, unnest(to_tsvector('athanor', word)) AS u GROUP BY u.lexeme
 """).bindparams(bindparam("words", type_=ARRAY(Text)))
+_DF = text("SELECT count(*) FROM chunk_words WHERE words @@ CAST(:query AS tsquery)")
+_PHRASE_DF = text(
+    "SELECT count(*) FROM chunk_words WHERE words @@ (CAST(:base AS tsquery) && phraseto_tsquery('athanor', :term))"
+)
 _SEARCH = text("""
     SELECT c.id, s.score FROM (
         SELECT w.chunk, sum(
-            q.idf * f.count * 2.2 / (f.count + 1.2 * (0.25 + 0.75 * w.length / CAST(:mean AS double precision)))
+            u.idf * u.count * 2.2 / (u.count + 1.2 * (0.25 + 0.75 * w.length / CAST(:mean AS double precision)))
         ) AS score
-        FROM chunk_words w
-        CROSS JOIN LATERAL unnest(w.words) AS u
-        JOIN unnest(:lexemes, :idfs) AS q(lexeme, idf) ON q.lexeme = u.lexeme
-        CROSS JOIN LATERAL (SELECT cardinality(array_positions(u.weights, 'A')) AS heading) AS h
-        CROSS JOIN LATERAL (
-            SELECT h.heading * CAST(:heading_weight AS double precision)
-                + (cardinality(u.weights) - h.heading) * CAST(:text_weight AS double precision) AS count
-        ) AS f
-        WHERE w.base = :base AND w.words @@ CAST(:query AS tsquery) AND f.count > 0
-        GROUP BY w.chunk ORDER BY score DESC, w.chunk LIMIT :limit
+        FROM chunk_words w CROSS JOIN LATERAL (
+            SELECT q.idf,
+                cardinality(l.weights) * CAST(:text_weight AS double precision)
+                + cardinality(array_positions(l.weights, 'A'))
+                * (CAST(:heading_weight AS double precision) - CAST(:text_weight AS double precision)) AS count
+            FROM (SELECT * FROM unnest(w.words) WHERE lexeme = ANY(:lexemes) OFFSET 0) AS l
+            JOIN unnest(:lexemes, :idfs) AS q(lexeme, idf) ON q.lexeme = l.lexeme
+        ) AS u
+        WHERE w.words @@ CAST(:query AS tsquery)
+        GROUP BY w.chunk HAVING sum(u.count) > 0 ORDER BY score DESC, w.chunk LIMIT :limit
     ) AS s JOIN chunks c ON c.seq = s.chunk ORDER BY s.score DESC, c.seq
-""").bindparams(bindparam("lexemes", type_=ARRAY(Text)))
-_DF = text("SELECT count(*) FROM chunk_words WHERE base = :base AND words @@ phraseto_tsquery('athanor', :term)")
+""").bindparams(bindparam("lexemes", type_=ARRAY(Text)), bindparam("idfs", type_=ARRAY(Double)))
 
 
 class PostgreSQLText:
@@ -78,28 +79,39 @@ class PostgreSQLText:
 
     def add(self, conn: Connection, base: int, document: str) -> None:
         for rows in _batches(conn, t.chunks.c.document == document):
-            conn.execute(_ADD, {"base": base, **rows})
+            conn.execute(_ADD, {"base": str(base), **rows})
+            _count_words(conn, base, sum(rows["lengths"]))
 
     def remove(self, conn: Connection, base: int, document: str) -> None:
-        conn.execute(
-            text("DELETE FROM chunk_words WHERE chunk IN (SELECT seq FROM chunks WHERE document = :document)"),
+        gone = conn.scalars(
+            text(
+                "DELETE FROM chunk_words WHERE chunk IN (SELECT seq FROM chunks WHERE document = :document) "
+                "RETURNING length"
+            ),
             {"document": document},
         )
+        _count_words(conn, base, -sum(gone))
 
     def search(
         self, conn: Connection, base: int, words: Sequence[str], *, limit: int, weights: tuple[float, float]
     ) -> list[tuple[str, float]]:
-        terms = conn.execute(_IDF, {"base": base, "words": [fold(word) for word in words]}).all()
-        if not terms:
+        total, length = conn.execute(
+            select(t.knowledge_bases.c.chunks, t.knowledge_bases.c.words).where(t.knowledge_bases.c.seq == base)
+        ).one()
+        idfs: dict[str, float] = {}
+        for lexeme, times in conn.execute(_LEXEMES, {"words": [fold(word) for word in words]}).all():
+            df = conn.scalar(_DF, {"query": f"'={base}' & '{lexeme}'"}) or 0
+            if df:
+                idfs[lexeme] = times * max(math.log((total - df + 0.5) / (df + 0.5)), 1e-6)
+        if not idfs:
             return []
         found = conn.execute(
             _SEARCH,
             {
-                "base": base,
-                "mean": float(terms[0].mean) or 1.0,
-                "lexemes": [row.lexeme for row in terms],
-                "idfs": [float(row.idf) for row in terms],
-                "query": " | ".join(f"'{row.lexeme}'" for row in terms),
+                "mean": length / total,
+                "lexemes": list(idfs),
+                "idfs": list(idfs.values()),
+                "query": f"'={base}' & (" + " | ".join(f"'{lexeme}'" for lexeme in idfs) + ")",
                 "text_weight": weights[0],
                 "heading_weight": weights[1],
                 "limit": limit,
@@ -108,23 +120,34 @@ class PostgreSQLText:
         return [(row.id, row.score) for row in found]
 
     def frequencies(self, conn: Connection, base: int, terms: Sequence[str]) -> tuple[int, Mapping[str, int]]:
-        found = {term: conn.scalar(_DF, {"base": base, "term": fold(term)}) or 0 for term in terms}
+        found = {term: conn.scalar(_PHRASE_DF, {"base": f"'={base}'", "term": fold(term)}) or 0 for term in terms}
         total = conn.scalar(select(t.knowledge_bases.c.chunks).where(t.knowledge_bases.c.seq == base))
         return total or 0, found
 
     def problems(self, conn: Connection, base: int) -> list[str]:
         missing = conn.scalar(
             text(
-                "SELECT count(*) FROM chunks c WHERE base = :base AND NOT EXISTS "
-                "(SELECT 1 FROM chunk_words w WHERE w.chunk = c.seq)"
+                "SELECT count(*) FROM chunks c WHERE base = :base "
+                "AND NOT EXISTS (SELECT 1 FROM chunk_words w WHERE w.chunk = c.seq)"
             ),
             {"base": base},
         )
-        different = sum(
-            conn.scalar(_DIFFERENT, {"base": base, **rows}) or 0 for rows in _batches(conn, t.chunks.c.base == base)
-        )
+        different = words = 0
+        for rows in _batches(conn, t.chunks.c.base == base):
+            different += conn.scalar(_DIFFERENT, {"base": str(base), **rows}) or 0
+            words += sum(rows["lengths"])
+        counted = conn.scalar(select(t.knowledge_bases.c.words).where(t.knowledge_bases.c.seq == base))
         found = [f"{missing} chunks have no row in the text index."] if missing else []
-        return found + ([f"{different} rows of the text index differ from their chunks."] if different else [])
+        if different:
+            found.append(f"{different} rows of the text index differ from their chunks.")
+        if not found and counted != words:
+            found.append(f"The text index counts {counted} words, and holds {words}.")
+        return found
+
+
+def _count_words(conn: Connection, base: int, change: int) -> None:
+    column = t.knowledge_bases.c
+    conn.execute(update(t.knowledge_bases).where(column.seq == base).values(words=column.words + change))
 
 
 def _batches(conn: Connection, where: Any) -> Iterable[dict[str, list[Any]]]:

@@ -129,7 +129,8 @@ CREATE TABLE knowledge_bases (
     created_at double precision NOT NULL,
     revision bigint DEFAULT '0'::bigint NOT NULL,
     documents bigint DEFAULT '0'::bigint NOT NULL,
-    chunks bigint DEFAULT '0'::bigint NOT NULL
+    chunks bigint DEFAULT '0'::bigint NOT NULL,
+    words bigint DEFAULT '0'::bigint NOT NULL
 );
 
 CREATE TABLE links (
@@ -264,7 +265,7 @@ ALTER TABLE vectors ADD CONSTRAINT fk_vectors_chunk FOREIGN KEY (chunk) REFERENC
 
 CREATE INDEX ix_audit_action ON audit USING btree (action);
 
-CREATE INDEX ix_chunk_words_base_length ON chunk_words USING btree (base, length);
+CREATE INDEX ix_chunk_words_base ON chunk_words USING btree (base);
 
 CREATE INDEX ix_chunk_words_words ON chunk_words USING gin (words);
 

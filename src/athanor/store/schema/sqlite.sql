@@ -146,6 +146,7 @@ CREATE TABLE knowledge_bases (
     revision BIGINT DEFAULT '0' NOT NULL,
     documents BIGINT DEFAULT '0' NOT NULL,
     chunks BIGINT DEFAULT '0' NOT NULL,
+    words BIGINT DEFAULT '0' NOT NULL,
     CONSTRAINT pk_knowledge_bases PRIMARY KEY (seq),
     CONSTRAINT uq_knowledge_bases_id UNIQUE (id),
     CONSTRAINT uq_knowledge_bases_name UNIQUE (name)

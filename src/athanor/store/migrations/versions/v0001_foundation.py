@@ -76,6 +76,7 @@ CREATE TABLE knowledge_bases (
     revision BIGINT DEFAULT '0' NOT NULL,
     documents BIGINT DEFAULT '0' NOT NULL,
     chunks BIGINT DEFAULT '0' NOT NULL,
+    words BIGINT DEFAULT '0' NOT NULL,
     CONSTRAINT pk_knowledge_bases PRIMARY KEY (seq),
     CONSTRAINT uq_knowledge_bases_id UNIQUE (id),
     CONSTRAINT uq_knowledge_bases_name UNIQUE (name)
@@ -273,7 +274,7 @@ _POSTGRESQL_ONLY = [
         CONSTRAINT fk_chunk_words_chunk FOREIGN KEY (chunk) REFERENCES chunks (seq)
     )
     """,
-    "CREATE INDEX ix_chunk_words_base_length ON chunk_words (base, length)",
+    "CREATE INDEX ix_chunk_words_base ON chunk_words (base)",
     "CREATE INDEX ix_chunk_words_words ON chunk_words USING gin (words)",
 ]
 
