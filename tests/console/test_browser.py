@@ -116,6 +116,7 @@ def test_from_the_link_to_the_verdict(tab: Tab, server: Server, tmp_path: Path) 
     # A verdict with a comment.
     page.keyboard.press("Escape")
     panel.wait_for(state="hidden")
+    page.locator("button.a-chip:focus").wait_for()
     page.get_by_role("button", name="Bad answer").click()
     page.get_by_label("What was wrong with it?").fill("It should name the seals too.")
     page.get_by_role("button", name="Send").click()

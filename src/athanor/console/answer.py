@@ -54,7 +54,7 @@ class Turn:
         Tag("div", "a-question", text=question, data_turn="")
         with Tag("section", "a-answer", aria_label="Answer", data_trace=trace) as self._box:
             self._how = Tag("div", "a-how")
-            self._said = Tag("div", "a-said is-live", aria_live="polite")
+            self._said = Tag("div", "a-said is-live")
             self._after = Tag("div", "a-stack")
             self._verdict = Tag("div", "a-verdict")
             self._comment = Tag("div")
@@ -175,9 +175,7 @@ class Turn:
             self._chips += [(number, self._cite_box), (number, chip)]
         self._grow()
 
-    def _chip(self, citation: Citation, number: int, *, live: bool = True) -> Tag:
-        if not live:
-            return Tag("span", "a-chip", text=str(number))
+    def _chip(self, citation: Citation, number: int) -> Tag:
         label = f"Source {number}: {_where(citation.title, citation.source, citation.page)}"
         made = Tag("button", "a-chip", text=str(number), type="button", title=label, aria_label=label)
         return made.on_click(lambda: self._open_citation(citation, number))
@@ -207,15 +205,20 @@ class Turn:
         self.rating(0)
 
     def _sources(self) -> None:
+        documents: dict[tuple[str, int], list[tuple[int, Citation]]] = {}
+        for number, citation in enumerate(self._numbers.citations, start=1):
+            documents.setdefault((citation.document, citation.version), []).append((number, citation))
         with Tag("div", "a-sources"):
-            for number, citation in enumerate(self._numbers.citations, start=1):
-                row = Tag("button", "a-source", type="button")
-                row.on_click(lambda citation=citation, number=number: self._open_citation(citation, number))
-                with row:
-                    self._chip(citation, number, live=False)
-                    Tag("b", "a-clip", text=citation.title)
-                    page = f", page {citation.page}" if citation.page else ""
-                    Tag("span", "a-clip a-muted", text=f"{citation.source}{page}")
+            for cited in documents.values():
+                with Tag("div", "a-source"):
+                    with Tag("span", "a-line"):
+                        for number, citation in cited:
+                            self._chips.append((number, self._chip(citation, number)))
+                    first = cited[0][1]
+                    Tag("b", "a-clip", text=first.title or first.source)
+                    pages = ", ".join(dict.fromkeys(str(c.page) for _, c in cited if c.page))
+                    where = f", page{'s' if ',' in pages else ''} {pages}" if pages else ""
+                    Tag("span", "a-clip a-muted", text=f"{first.source}{where}")
 
     def _blocks(self) -> None:
         """A model's own text, once it is whole: fenced code in a box, the rest as it is."""

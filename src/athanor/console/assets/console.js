@@ -33,6 +33,7 @@
 
   document.addEventListener("click", (event) => {
     if (closest(event, "[data-theme-toggle]")) toggleTheme();
+    if (closest(event, "[data-escape]")) setTimeout(() => opener?.focus(), 100);
     closest(event, "[data-close]")?.closest("dialog")?.close();
     const zone = closest(event, "[data-drop]");
     if (zone && event.target.tagName !== "INPUT") zone.querySelector("input").click();
@@ -132,11 +133,17 @@
     });
   }
 
-  // What the server has just put into the page.
+  // What the server has just put into the page. What had the focus before a panel opened gets it back.
+  let opener = null;
   function arrived(node) {
     const own = (selector) => (node.matches(selector) ? [node] : []).concat([...node.querySelectorAll(selector)]);
     own("dialog[data-modal]").forEach((dialog) => dialog.open || dialog.showModal());
-    own("[data-focus]").forEach((element) => element.focus({ preventScroll: true }));
+    own("[data-focus]").forEach((element) => {
+      if (element.matches("[data-escape]") && !element.closest("aside").contains(document.activeElement)) {
+        opener = document.activeElement;
+      }
+      element.focus({ preventScroll: true });
+    });
     const mark = own("mark")[0];
     if (mark) requestAnimationFrame(() => mark.scrollIntoView({ block: "center" }));
   }
