@@ -267,7 +267,7 @@ CREATE INDEX ix_audit_action ON audit USING btree (action);
 
 CREATE INDEX ix_chunk_words_base ON chunk_words USING btree (base);
 
-CREATE INDEX ix_chunk_words_words ON chunk_words USING gin (words);
+CREATE INDEX ix_chunk_words_words ON chunk_words USING gin (words) WITH (fastupdate=off);
 
 CREATE INDEX ix_chunks_base_revision ON chunks USING btree (base, revision);
 
