@@ -2,11 +2,11 @@
 
     python bench/footprint.py [--quick] [--json]
 
-Measured as a user meets it: `athanor up` in a process of its own on a home folder that exists already. "HTTP ready" is the
-time from the start of the process until `/health` answers. Memory is the proportional set size (PSS) and the resident set
-size (RSS) of the server's own process, ten seconds after its models are loaded, with the console loaded; the processes of
-models are listed beside it. Sizes are the sum of file sizes in fresh virtual environments without pip and setuptools;
-weights are left out and named. `--quick` does three starts and no installation.
+Measured as a user meets it: `athanor up` in a process of its own on a home folder that exists already. "HTTP ready" is
+the time from the start of the process until `/health` answers. Memory is the proportional set size (PSS) and the
+resident set size (RSS) of the server's own process, ten seconds after its models are loaded, with the console loaded;
+the processes of models are listed beside it. Sizes are the sum of file sizes in fresh virtual environments without pip
+and setuptools; weights are left out and named. `--quick` does three starts and no installation.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 import urllib.error
@@ -168,8 +169,6 @@ def size(folder: Path) -> int:
 
 def weights() -> float:
     """MB of the weights' packages in this environment."""
-    import sysconfig
-
     site = Path(sysconfig.get_paths()["purelib"])
     return sum(size(site / name) for name in WEIGHTS if (site / name).is_dir()) / 1e6
 

@@ -1,4 +1,4 @@
-"""`kill -9` of the server in the middle of an ingestion: nothing is missing, nothing is doubled, nothing is half there."""
+"""`kill -9` of the server in the middle of an ingestion: nothing is missing, doubled, or half there."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def test_two_servers_do_not_share_a_home(live: Server) -> None:
 
 
 def test_help_names_every_command_without_importing_the_server() -> None:
-    code = "import sys; from athanor.cli import main\ntry: main()\nexcept SystemExit: pass\nprint('fastapi' in sys.modules)"
+    code = "import sys; from athanor.cli import main\ntry: main()\nfinally: print('fastapi' in sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", code, "--help"], capture_output=True, text=True, env=os.environ, check=False
     )

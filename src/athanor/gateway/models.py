@@ -24,7 +24,9 @@ class Model:
     thread. What went wrong shows in its state, and the next use tries again.
     """
 
-    def __init__(self, name: str, settings: ModelSettings | None, home: Path, wait: Literal["passive", "active"]) -> None:
+    def __init__(
+        self, name: str, settings: ModelSettings | None, home: Path, wait: Literal["passive", "active"]
+    ) -> None:
         self.name = name
         self._settings = settings
         self._home = home
