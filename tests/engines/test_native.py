@@ -35,7 +35,7 @@ def model(tmp_path_factory) -> ResolvedModel:
     except ModelError as error:
         pytest.skip(str(error))
     # A small context, so that a prompt over it is read in no time.
-    return replace(model, profile=replace(model.profile, context=512))
+    return replace(model, profile=replace(model.profile, context=384))
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,7 @@ async def llamacpp(anyio_backend, model):
 
 class Native(EngineConformance):
     kind = LlamaCppEngine
+    streams = 3
 
     @pytest.fixture(autouse=True)
     def _model(self, model):
@@ -76,7 +77,7 @@ class Native(EngineConformance):
         assert second.usage.seconds <= max(2 * first.usage.seconds, 0.5)
 
     async def test_a_request_joins_while_another_runs(self, engine):
-        long = asyncio.create_task(collect(engine, chat(self.long_prompt, max_tokens=120)))
+        long = asyncio.create_task(collect(engine, chat(self.long_prompt, max_tokens=70)))
         await asyncio.sleep(0.1)
         short = await collect(engine, chat("Say hello.", max_tokens=2))
         assert short.finished

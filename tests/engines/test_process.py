@@ -189,7 +189,7 @@ async def test_crashing_loads_are_not_tried_for_ever():
     await odd.start()
     await until(lambda: odd.state().status is EngineStatus.FAILED, 20)
     assert odd.state().restarts == 2
-    with pytest.raises(ModelError, match="SIGSEGV, 3 times"):
+    with pytest.raises(ModelError, match=r"SIGSEGV.*, 3 times"):
         await odd.ready()
     await odd.start()  # a person mended the file: one more chance
     assert odd.state().status is EngineStatus.LOADING

@@ -35,7 +35,8 @@ class LocalSettings:
     threads: int | None = None
     """Processor threads; None takes all that this process may use."""
     memory_mb: int | None = None
-    """Limit of private memory, in MiB; beyond it the model's process fails, not the machine."""
+    """Limit of private memory, in MiB, reserved pages included (openvino reserves three times what it uses); beyond it
+    the model's process fails, not the machine. Linux only."""
     wait: Literal["passive", "active"] = "passive"
     """How OpenMP threads wait. `active` spins: faster for one stream on a quiet machine, far slower on a busy one."""
     parallel: int = 16

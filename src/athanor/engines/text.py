@@ -59,13 +59,13 @@ class StopFilter:
 
 
 class Utf8Joiner:
-    """Bytes of tokens to text; a character that is split over tokens waits for its last byte."""
+    """Bytes of tokens to text; a character that is split over tokens waits for its last byte.
+
+    There is no flush: a character that the token limit cut in half is not shown.
+    """
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def feed(self, data: bytes) -> str:
         return self._decoder.decode(data)
-
-    def flush(self) -> str:
-        return self._decoder.decode(b"", final=True)

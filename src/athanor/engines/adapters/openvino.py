@@ -181,7 +181,7 @@ class OpenVINOBackend:
             self._emit(request.id, "error", code="engine_unavailable", message=message, hint="Ask again in a moment.")
             return
         over = status != "RUNNING"
-        text = request.stop.feed(piece + (request.text.flush() if over else ""))
+        text = request.stop.feed(piece)
         if request.stop.stopped:
             finish, over = "STOP", True
         elif over:
@@ -278,6 +278,3 @@ class _Detokeniser:
         piece = stable[self._shown :]
         self._shown = max(self._shown, len(stable))
         return piece
-
-    def flush(self) -> str:
-        return self._joiner.flush()
