@@ -35,7 +35,7 @@ def model(tmp_path_factory) -> ResolvedModel:
     except ModelError as error:
         pytest.skip(str(error))
     # A small context, so that a prompt over it is read in no time.
-    return replace(model, profile=replace(model.profile, context=384))
+    return replace(model, profile=replace(model.profile, context=512))
 
 
 @pytest.fixture(scope="module")
