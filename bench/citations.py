@@ -4,7 +4,7 @@
 
 Ingests the SQuAD passages (retrieval/disflqa_squad_dev.jsonl) as one file each into a server of its own, asks every
 question through the command line's own path (`POST /v1/chat/completions`, the object of `athanor ask --json`), fetches
-the source text of each cited document at the cited version, and compares. `--quick` asks 20 questions over 100 passages.
+the source text of each cited document at the cited version, and compares. `--quick`: 20 questions, 100 passages.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from athanor.store import Store
 from tests.live import Server
 

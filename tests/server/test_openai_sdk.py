@@ -8,6 +8,7 @@ import struct
 import openai
 import pytest
 from openai import OpenAI
+
 from tests.live import Server
 
 pytestmark = pytest.mark.weights

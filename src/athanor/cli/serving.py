@@ -95,9 +95,17 @@ async def serve(
             _announce(home, url, app.instance)
             group.start_soon(app.start)
             group.start_soon(Runner(app.store, app.handlers).run_forever)
+            group.start_soon(_collect_daily, app)
             if console:
                 await group.start(_console, app, http)
             task_status.started(url)
+
+
+async def _collect_daily(app: App) -> None:
+    """Remove blobs that nothing refers to any more."""
+    while True:
+        await to_thread.run_sync(app.store.collect)
+        await anyio.sleep(86_400)
 
 
 async def _until_stopped(server: _Server, bound: socket.socket, scope: anyio.CancelScope) -> None:
