@@ -10,11 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from athanor.store import Store
-from tests.live import Server
+from tests.live import SCRIPTED, Server
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 from tests.console.chromium import Tab, chromium, executable  # noqa: E402
+from tests.console.slow import SlowModel, slow_model  # noqa: E402
 
 pytestmark = [
     pytest.mark.browser,
@@ -38,13 +39,22 @@ QUESTION = "When does the warranty of the Meridian pump end?"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    live = Server(tmp_path_factory.mktemp("console") / "home", console=True)
+def slow() -> Iterator[SlowModel]:
+    with slow_model() as model:
+        yield model
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, slow: SlowModel) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("console") / "home"
+    live = Server(home, settings=SCRIPTED + slow.settings, console=True)
     live.start()
     try:
         yield live
     finally:
         live.stop()
+    assert "Traceback" not in live.log.read_text()
+    assert "Stack (most recent" not in live.log.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +173,70 @@ def test_a_models_own_text_is_shown_as_text(tab: Tab, server: Server) -> None:
     page.get_by_text("Written by the model, without sources").wait_for()
     assert page.locator(".a-said").text_content() == "Repeat **this** ![x](http://evil.example/x.png)"
     assert page.locator(".a-said img, .a-said a").count() == 0
+
+
+def test_an_answer_streams_and_can_be_stopped(tab: Tab, server: Server, slow: SlowModel) -> None:
+    log_in(tab, server)
+    page = tab.page
+    page.get_by_label("Who answers").select_option("model:slow")
+    page.get_by_text("Ask the model").wait_for()
+    page.get_by_placeholder("Ask a question").fill("Tell me a story.")
+    page.keyboard.press("Enter")
+    page.locator(".a-said").get_by_text("word3").wait_for()
+    early = page.locator(".a-said").text_content() or ""
+    page.locator(".a-said").get_by_text("word12").wait_for()
+    assert (page.locator(".a-said").text_content() or "").startswith(early)
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("Stopped").wait_for()
+    assert slow.hung_up.wait(10), "the model was not told to stop"
+    page.get_by_role("button", name="Good answer").click()
+    page.get_by_label("What was good about it?").wait_for()
+    opened = store(server)
+    try:
+        trace = page.locator("[data-trace]").get_attribute("data-trace")
+        assert opened.requests.get(trace or "").status == "cancelled"
+        assert [verdict.rating for verdict in opened.feedback.of_trace(trace or "")] == [1]
+    finally:
+        opened.close()
+
+
+@pytest.mark.slow
+def test_a_closed_tab_stops_the_model_and_is_on_the_books(server: Server, browser: object, slow: SlowModel) -> None:
+    context = browser.new_context()  # type: ignore[attr-defined]
+    tab = Tab.open(context, server.url)
+    log_in(tab, server)
+    tab.page.get_by_label("Who answers").select_option("model:slow")
+    tab.page.get_by_text("Ask the model").wait_for()
+    slow.hung_up.clear()
+    tab.page.get_by_placeholder("Ask a question").fill("Tell me a story.")
+    tab.page.keyboard.press("Enter")
+    tab.page.locator(".a-said").get_by_text("word3").wait_for()
+    trace = tab.page.locator("[data-trace]").get_attribute("data-trace")
+    context.close()
+    assert slow.hung_up.wait(60), "the model was not told to stop"
+    opened = store(server)
+    try:
+        assert opened.requests.get(trace or "").status == "cancelled"
+    finally:
+        opened.close()
+
+
+def test_an_error_is_one_clear_line_and_can_be_tried_again(tab: Tab, server: Server, slow: SlowModel) -> None:
+    log_in(tab, server)
+    page = tab.page
+    page.get_by_label("Who answers").select_option("model:slow")
+    page.get_by_text("Ask the model").wait_for()
+    slow.broken = True
+    try:
+        page.get_by_placeholder("Ask a question").fill("Tell me a story.")
+        page.keyboard.press("Enter")
+        page.get_by_role("alert").get_by_text("The lamp is out of oil").wait_for()
+    finally:
+        slow.broken = False
+    page.get_by_role("button", name="Try again").click()
+    page.locator(".a-said").get_by_text("word3").wait_for()
+    page.get_by_role("button", name="New chat").click()
+    page.get_by_text("Ask the model").wait_for()
 
 
 def test_models_show_their_state(tab: Tab, server: Server) -> None:

@@ -12,10 +12,11 @@ from nicegui.events import GenericEventArguments
 from starlette.requests import Request
 
 from athanor.console.answer import OpenCitation, Turn
-from athanor.console.choice import Choice, Choices, Readiness, about, promise, welcome
+from athanor.console.choice import Choice, Choices, Readiness, about, promise
 from athanor.console.gate import Visit, visit
+from athanor.console.hello import greet, nothing_yet
 from athanor.console.panel import Panel
-from athanor.console.widgets import Tag, busy, button, empty, goto, icon, may_edit, notice, select, shell, square
+from athanor.console.widgets import Tag, busy, button, may_edit, notice, select, shell, square
 from athanor.errors import AthanorError
 from athanor.gateway import handle
 from athanor.types import AnswerMode, Citation, Context, Hit, Message, Role, TextDelta, new_id
@@ -47,6 +48,7 @@ class Chat:
         self._turns: dict[str, Turn] = {}
         self._messages: list[Message] = []
         self._running: anyio.CancelScope | None = None
+        self._gone = False
         with Tag("div", "a-talk"):
             self._top = Tag("div", "a-top")
             with Tag("div", "a-scroll", data_follow="", tabindex="0", role="log", aria_label="Talk"):
@@ -61,7 +63,7 @@ class Chat:
         ui.on("comment", self._commented)
         ui.on("pick", self._picked)
         ui.on("mode", self._mode_picked)
-        ui.context.client.on_delete(self.stop)
+        ui.context.client.on_delete(self._forget)
         self._shown: tuple[Readiness | None, AnswerMode | None] | None = None
         self._timer = ui.timer(1.0, self._look, immediate=False)
 
@@ -107,16 +109,20 @@ class Chat:
         self._answering(anyio.CancelScope())
         try:
             await self._stream(request, ctx, turn)
-            if turn.text:
-                self._messages += [asked, Message(role=Role.ASSISTANT, content=turn.text)]
-            if turn.finished is not None and turn.finished.abstained:
-                turn.nearest(await self._nearest(choice, question), self._open_hit)
+            nearest = await self._nearest(choice, question) if turn.finished and turn.finished.abstained else []
         except Exception as error:
             if not isinstance(error, AthanorError):
                 log.exception("a question from the console failed")
-            turn.fail(error, lambda: self.ask(question))
+            if trace in self._turns:
+                turn.fail(error, lambda: self.ask(question))
+        else:
+            if trace in self._turns:  # the talk was not cleared meanwhile
+                turn.nearest(nearest, self._open_hit)
+                answered = [asked, Message(role=Role.ASSISTANT, content=turn.text)]
+                self._messages += answered if turn.text else []
         finally:
-            self._answering(None)
+            if not self._gone:
+                self._answering(None)
 
     async def _stream(self, request: Question, ctx: Context, turn: Turn) -> None:
         assert self._running is not None
@@ -133,7 +139,7 @@ class Chat:
                         waiting, drawn = "", time.monotonic()
                     if not isinstance(event, TextDelta):
                         turn.show(event)
-        if turn.finished is None:
+        if turn.finished is None and turn.trace in self._turns:
             turn.show(TextDelta(text=waiting))
             turn.stop()
 
@@ -141,6 +147,12 @@ class Chat:
         self._running = scope
         self._stop.set_visibility(scope is not None)
         self._send.set_visibility(scope is None)
+
+    def _forget(self) -> None:
+        """The tab was closed: nothing is drawn any more, and nobody waits for the answer."""
+        self._gone = True
+        self._turns.clear()
+        self.stop()
 
     def stop(self) -> None:
         """Stop the answer that is being given, if there is one."""
@@ -251,26 +263,14 @@ class Chat:
 
     async def _draw_hello(self) -> None:
         choice = self._choices.chosen
+        base = choice.base if choice is not None else None
+        asks = await self._app.knowledge.suggestions(base) if base is not None else []
         self._hello.clear()
-        asks: list[str] = []
-        if choice is not None and choice.base is not None:
-            asks = await self._app.knowledge.suggestions(choice.base)
         with self._hello:
-            if not any(c.is_base and c.base is not None and c.base.documents for c in self._choices.all):
-                empty("books", "No documents yet", "Athanor answers from your own documents, with citations.")
-                if may_edit(self._principal):
-                    with Tag("div", "a-actions is-middle"):
-                        goto("upload", "Add documents", "/console/knowledge", css="is-main")
-                return
-            Tag("h1", text="Ask your documents" if choice is not None and choice.is_base else "Ask the model")
-            Tag("p", text=welcome(choice))
-            if asks:
-                with Tag("div", "a-asks"):
-                    for ask in asks:
-                        made = Tag("button", "a-ask", type="button").on_click(lambda ask=ask: self._suggested(ask))
-                        with made:
-                            Tag("span", text=ask)
-                            icon("send")
+            if self._choices.no_documents:
+                nothing_yet(editor=may_edit(self._principal))
+            else:
+                greet(choice, asks, self._suggested)
 
     async def _suggested(self, question: str) -> None:
         choice = self._choices.chosen

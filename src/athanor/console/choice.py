@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from athanor.console.words import many
@@ -48,7 +48,6 @@ class Choices:
     chosen: Choice | None
     mode: AnswerMode | None = None
     """`None` leaves it to the settings and the model's profile."""
-    _cards: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     async def load(cls, app: App, *, wanted: str | None = None) -> Choices:
@@ -59,6 +58,11 @@ class Choices:
         named = [c for c in bases if c.base is not None and wanted in {c.base.name, c.base.id}]
         filled = [c for c in bases if c.base is not None and c.base.documents]
         return cls(app=app, all=every, chosen=next(iter([*named, *filled, *every]), None))
+
+    @property
+    def no_documents(self) -> bool:
+        """Is there not one document in any base."""
+        return not any(choice.base is not None and choice.base.documents for choice in self.all)
 
     def pick(self, key: str) -> None:
         """Choose by key; an unknown one changes nothing."""
@@ -107,13 +111,6 @@ def about(choice: Choice | None) -> str:
     if choice is None or choice.base is None:
         return ""
     return f"{many(choice.base.documents, 'document')}, {many(choice.base.chunks, 'passage')}"
-
-
-def welcome(choice: Choice | None) -> str:
-    """One line for someone who has not asked yet."""
-    if choice is None or not choice.is_base:
-        return "Without documents there are no citations, and nothing is checked."
-    return "Every sentence of an answer points to the place it comes from. Click its number to read it there."
 
 
 def promise(choice: Choice, mode: AnswerMode | None, card: dict[str, object]) -> str:

@@ -49,7 +49,7 @@ def _interface() -> FastAPI:
         dark=None,
         tailwind=False,
         binding_refresh_interval=None,
-        reconnect_timeout=10.0,
+        reconnect_timeout=30.0,  # a phone that sleeps for a moment keeps its talk
         gzip_middleware_factory=None,  # the gate writes a nonce into the page; compression belongs to a proxy
         show_welcome_message=False,
     )
