@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 
 import anyio
 import pytest
 
-from athanor.errors import EngineError, NotFoundError
-from athanor.gateway import App, handle
+from athanor.config import load_settings
+from athanor.errors import ConfigError, EngineError, NotFoundError
+from athanor.gateway import App, handle, open_app
 from athanor.types import Finished, Message, Request, Role, TextDelta
 from tests.gateway.conftest import Opener, context
 
@@ -77,3 +79,20 @@ async def test_an_unknown_model_is_recorded_and_says_where_to_look(opened: Opene
 async def drain(app: App, trace: str, events: AsyncIterator[object]) -> None:
     async for _ in events:
         pass
+
+
+async def test_without_an_embedder_chat_works_and_knowledge_says_what_is_missing(tmp_path: Path) -> None:
+    arguments = {
+        "home": str(tmp_path / "home"),
+        "chat": "echo",
+        "models.echo.source": "scripted:",
+        "models.echo.backend": "scripted",
+        "knowledge.embedder": "nobody-has-this",
+    }
+    async with open_app(load_settings(arguments=arguments, environment={}).settings) as app:
+        ctx = context(app)
+        events = [event async for event in handle(ask("hello", model="echo"), ctx, app)]
+        assert isinstance(events[-1], Finished)
+        assert [card["status"] for card in app.router.cards() if card["kind"] == "embedder"] == ["failed"]
+        with pytest.raises(ConfigError, match="nobody-has-this"):
+            await app.knowledge.create("docs")

@@ -6,11 +6,11 @@ import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.rag.fakes import WordEmbedder, WordReranker, hit
 
 from athanor.rag.calibration import EMBEDDED, RERANKED
 from athanor.rag.extract import PASSAGES, READ, extract
 from athanor.types import Hit
+from tests.rag.fakes import WordEmbedder, WordReranker, hit
 
 pytestmark = pytest.mark.anyio
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.rag.fakes import WordEmbedder, hit
 
 from athanor.rag.ground import Grounder
+from tests.rag.fakes import WordEmbedder, hit
 
 SOURCE = (
     "The bridge at Avonmouth was opened in 1974. It is 1,388 metres long and carries eight lanes. "

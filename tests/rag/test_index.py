@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from athanor.rag.index import ExactIndex, Matrix
+from athanor.rag.arrays import Matrix
+from athanor.rag.index import ExactIndex
 from athanor.types import VectorChanges
 
 DIMENSION = 8

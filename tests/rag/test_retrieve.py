@@ -6,12 +6,12 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from tests.rag.fakes import DIMENSION, WordEmbedder, WordReranker
 
 from athanor.errors import ConflictError, NotFoundError
 from athanor.rag.retrieve import Indexes, Retriever
 from athanor.store import Store
 from athanor.types import Chunk, Document, DocumentStatus, KnowledgeBase, new_id
+from tests.rag.fakes import DIMENSION, WordEmbedder, WordReranker
 
 pytestmark = pytest.mark.anyio
 

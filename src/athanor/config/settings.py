@@ -51,7 +51,7 @@ class ModelSettings(Section):
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """Pin of the file."""
     context: int | None = Field(default=None, gt=0)
-    """Tokens of context; unset takes what the model says."""
+    """Tokens of context; unset takes what the model says, up to 16,384."""
     grounded: AnswerMode | None = None
     """Answer mode it is trusted with over passages; unset takes the profile's."""
     threads: int | None = Field(default=None, gt=0)

@@ -16,6 +16,8 @@ from athanor.config import Settings
 from athanor.data import ParserLimits, ParserPool
 from athanor.engines import Embedder, LocalSettings, Reranker
 from athanor.engines.adapters.onnx import OnnxEmbedder, OnnxReranker, onnx_process
+from athanor.engines.missing import MissingEmbedder
+from athanor.errors import AthanorError
 from athanor.gateway.models import Models
 from athanor.gateway.router import Router
 from athanor.governance import Keys, Links
@@ -190,9 +192,13 @@ def _compose(
 
 def _onnx(settings: Settings) -> tuple[Embedder, Reranker | None]:
     cache = settings.home / "verified.json"
-    found = resolve_embedder(settings.knowledge.embedder, cache=cache)
     name = settings.knowledge.reranker
-    second = resolve_reranker(name, cache=cache) if name else None
+    try:
+        found = resolve_embedder(settings.knowledge.embedder, cache=cache)
+        second = resolve_reranker(name, cache=cache) if name else None
+    except AthanorError as error:
+        # Chat works without knowledge; whoever asks for knowledge is told what is missing.
+        return MissingEmbedder(error), None
     process = onnx_process(found, second, LocalSettings(wait=settings.processor_wait))
     return OnnxEmbedder(process, found.profile), OnnxReranker(process) if second else None
 

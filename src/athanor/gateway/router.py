@@ -11,7 +11,7 @@ from athanor.errors import NotFoundError
 from athanor.gateway.models import Models
 from athanor.rag import AnswerSettings, Knowledge, KnowledgeEngine
 from athanor.store import Store
-from athanor.types import EngineState
+from athanor.types import EngineState, EngineStatus
 
 
 class Router:
@@ -66,8 +66,10 @@ class Router:
 
     def names(self) -> list[tuple[str, str]]:
         """(name, kind) of everything that answers, knowledge bases aside."""
-        embedder = self._embedder.profile.id.partition("@")[0]
-        return [*((name, "athanor") for name in self._models.names()), (embedder, "athanor")]
+        names = self._models.names()
+        if self._embedder.state().status is not EngineStatus.FAILED:
+            names.append(self._embedder.profile.id.partition("@")[0])
+        return [(name, "athanor") for name in names]
 
     def states(self) -> dict[str, EngineState]:
         """States of what the default set-up needs: the chat model, the embedder, the reranker."""
@@ -80,8 +82,12 @@ class Router:
     def cards(self) -> list[dict[str, Any]]:
         """Every model for people: chat models, the embedder, the reranker."""
         cards = self._models.cards()
-        profile = self._embedder.profile
-        cards.append(_card(profile.id, "embedder", self._embedder.state(), profile.licence))
+        state = self._embedder.state()
+        if state.status is EngineStatus.FAILED:
+            cards.append(_card("embedder", "embedder", state, ""))
+        else:
+            profile = self._embedder.profile
+            cards.append(_card(profile.id, "embedder", state, profile.licence))
         if self._reranker is not None:
             cards.append(_card("reranker", "reranker", self._reranker.state(), ""))
         return cards

@@ -28,6 +28,23 @@ def load(port: str, name: str) -> Any:
     return points[0].load()
 
 
+class LazyModule:
+    """Stands for an optional module, and imports it when something of it is first used.
+
+    For modules that are used throughout a file: the file can then be imported without the extra, and start-up does not
+    pay for what the first request may not need.
+    """
+
+    def __init__(self, module: str, *, extra: str) -> None:
+        self._module = module
+        self._extra = extra
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(require(self._module, extra=self._extra), name)
+        setattr(self, name, value)
+        return value
+
+
 def require(module: str, *, extra: str) -> ModuleType:
     """Import an optional dependency, or say which extra brings it.
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from athanor.engines import Embedder, Reranker
 from athanor.rag import calibration
+from athanor.rag.arrays import np
 from athanor.rag.calibration import Calibration
 from athanor.rag.index import decode
 from athanor.rag.lexical import content_stems, stems

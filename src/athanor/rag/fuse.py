@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-import numpy.typing as npt
+from athanor.rag.arrays import Floats, np
 
 DEPTH = 100
 """Candidates of each leg. Statistics are taken over them."""
@@ -28,8 +27,6 @@ one leg must not veto what the other is sure of."""
 # have its hundredths of cosine blown up into a ranking that outvotes the other leg.
 MIN_LEXICAL_DEVIATION = 0.25
 MIN_DENSE_DEVIATION = 0.02
-
-Floats = npt.NDArray[np.float64]
 
 
 def standardise(values: Floats, sample: Floats, minimum: float) -> Floats:

@@ -15,11 +15,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from athanor.engines import Embedder
+from athanor.rag.arrays import Matrix, np
 from athanor.rag.facts import names, numbers
-from athanor.rag.index import Matrix, decode
+from athanor.rag.index import decode
 from athanor.rag.lexical import content_stems, stems
 from athanor.rag.passages import Sentence, cite, sentences_of
 from athanor.types import Citation, Hit

@@ -9,12 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-import numpy.typing as npt
-
+from athanor.rag.arrays import Matrix, np
 from athanor.types import VectorChanges
-
-Matrix = npt.NDArray[np.float32]
 
 _FIRST = 256
 """Rows of the first allocation; it doubles from there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,11 +49,12 @@ def sentences_of(hits: Sequence[Hit]) -> list[Sentence]:
 def cite(hit: Hit, sentence: Sentence, score: float) -> Citation:
     """`sentence` of `hit` as a citation. The chunk is a span of the source, so `source_text[start:end] == quote`."""
     chunk = hit.chunk
+    start = chunk.start + sentence.start
     return Citation(
         document=chunk.document,
         version=hit.document_version,
-        page=chunk.page,
-        start=chunk.start + sentence.start,
+        page=bisect_right(hit.pages, start) or 1 if hit.pages else None,
+        start=start,
         end=chunk.start + sentence.end,
         quote=sentence.text,
         score=score,

@@ -6,13 +6,13 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 from anyio import to_thread
 
 from athanor.engines import Embedder, Reranker
 from athanor.errors import ConflictError, NotFoundError
+from athanor.rag.arrays import Matrix, np
 from athanor.rag.fuse import DEPTH, blend, fuse
-from athanor.rag.index import ExactIndex, Matrix, decode
+from athanor.rag.index import ExactIndex, decode
 from athanor.rag.lexical import match_terms
 from athanor.store import Store
 from athanor.types import Hit, KnowledgeBase

@@ -36,11 +36,18 @@ class Chunks(Repository):
     def hits(self, knowledge_base: str, ids: Sequence[str], *, conn: Connection | None = None) -> list[Hit]:
         """Like `get`, as hits without scores: each chunk with its document's current version, source and title."""
         about = t.documents.c
-        query = select(*_COLUMNS, about.version, about.source, about.title).join_from(t.chunks, t.documents)
+        query = select(*_COLUMNS, about.version, about.source, about.title, about.pages).join_from(
+            t.chunks, t.documents
+        )
         with self._db.reading(conn) as c:
             found = {
                 row.id: Hit(
-                    chunk=_chunk(row), document_version=row.version, source=row.source, title=row.title, score=0.0
+                    chunk=_chunk(row),
+                    document_version=row.version,
+                    source=row.source,
+                    title=row.title,
+                    score=0.0,
+                    pages=tuple(row.pages),
                 )
                 for row in _fetch(c, query, knowledge_base, ids)
             }

@@ -119,6 +119,8 @@ class Hit:
     lexical: float | None = None
     dense: float | None = None
     reranker: float | None = None
+    pages: tuple[int, ...] = ()
+    """Start offset of each page of the document, ascending; empty where the format has no pages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
