@@ -37,9 +37,7 @@ def start(home: Path) -> tuple[subprocess.Popen[bytes], str, float, float]:
     began = time.perf_counter()
     command = [sys.executable, "-m", "athanor", "--home", str(home), "up", "--port", "0", "--no-browser"]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ATHANOR_")}
-    process = subprocess.Popen(
-        command, cwd=home, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(command, cwd=home, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while True:
         try:
             url = json.loads((home / "server.json").read_text())["url"]

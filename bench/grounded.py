@@ -58,9 +58,10 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.store = Store.open(f"sqlite:///{folder / 'bench.db'}", blobs=folder / "blobs")
         found = resolve_embedder()
-        process = onnx_process(found, resolve_reranker(), LocalSettings(threads=2))
+        second = resolve_reranker()
+        process = onnx_process(found, second, LocalSettings(threads=2))
         self.embedder = OnnxEmbedder(process, found.profile)
-        self.reranker = OnnxReranker(process)
+        self.reranker = OnnxReranker(process, second.profile)
         self.retriever = Retriever(self.store, self.embedder, self.reranker)
 
     async def load(self, collection: Collection) -> tuple[KnowledgeBase, list[Entry], float]:

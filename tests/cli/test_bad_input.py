@@ -39,6 +39,7 @@ def trouble(tmp_path: Path) -> Path:
     (folder / "torn.docx").write_bytes(whole[: len(whole) // 2])
     make_zip_bomb(folder / "bomb.docx", megabytes=400)
     make_sparse(folder / "huge.bin", 300 << 20)
+    (folder / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     make_pdf(folder / "long.pdf", [prose([f"Page {n} speaks of topic {n}."]) for n in range(1, 2001)])
     return folder
 
@@ -54,6 +55,7 @@ def test_every_bad_file_gets_one_line_and_the_rest_is_ingested(trouble: Path, tm
             name = line.split()[1].rstrip(":")
             assert EXPECTED[name].lower() in line.lower(), line
         assert "2 documents" in result.stderr
+        assert "1 of other types skipped (.png)" in result.stderr
 
         found = server.run("ask", "How many pear trees does the orchard have?", "--json")
         answer = json.loads(found.stdout)

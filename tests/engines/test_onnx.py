@@ -53,7 +53,7 @@ def embedder(process, resolved):
 
 @pytest.fixture
 def reranker(process):
-    return OnnxReranker(process)
+    return OnnxReranker(process, resolve_reranker().profile)
 
 
 def vectors(embeddings):
@@ -139,7 +139,7 @@ async def test_cancelled_work_is_dropped(embedder):
 async def test_without_a_reranker_it_says_so(resolved):
     process = onnx_process(resolved[0], None, LocalSettings(threads=1))
     with pytest.raises(UnsupportedError, match="no reranker"):
-        await OnnxReranker(process).score("a", ["b"])
+        await OnnxReranker(process, resolve_reranker().profile).score("a", ["b"])
     await process.aclose()
 
 

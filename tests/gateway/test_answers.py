@@ -85,6 +85,17 @@ async def test_when_nothing_written_is_supported_the_sources_are_quoted(opened: 
         assert cited
 
 
+async def test_a_model_that_has_left_the_passages_is_stopped(opened: Opener, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    rambling = " ".join(f"Mermaid number {n} sings of tin and copper." for n in range(60))
+    async with opened(rules=[{"pattern": "harbour", "answer": rambling}]) as app:
+        await learn(app, folder, {"harbour.md": HARBOUR})
+        text, _, end = await answer(app, "When was the harbour of Eskola dredged?", AnswerMode.GENERATIVE)
+        assert "1912" in text
+        assert end.dropped < 10
+
+
 @pytest.mark.parametrize("mode", list(AnswerMode))
 async def test_both_modes_abstain_without_a_source(opened: Opener, tmp_path: Path, mode: AnswerMode) -> None:
     folder = tmp_path / "folder"

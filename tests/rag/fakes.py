@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from athanor.rag.lexical import content_stems
-from athanor.types import Chunk, EmbedderProfile, Embeddings, EngineState, EngineStatus, Hit
+from athanor.types import Chunk, EmbedderProfile, Embeddings, EngineState, EngineStatus, Hit, RerankerProfile
 
 DIMENSION = 64
 
@@ -43,6 +43,8 @@ class WordEmbedder:
 
 class WordReranker:
     """A logit from the share of the question's words that a passage holds: -10 for none, 10 for all."""
+
+    profile = RerankerProfile(id="words", max_tokens=512, licence="Apache-2.0")
 
     def __init__(self) -> None:
         self.pairs = 0

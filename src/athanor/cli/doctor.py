@@ -103,7 +103,7 @@ def _weights(settings: Settings) -> Iterator[Finding]:
         "embedder weights": lambda: resolve_embedder(knowledge.embedder, cache=cache).profile.id
     }
     if knowledge.reranker:
-        checks["reranker weights"] = lambda: resolve_reranker(knowledge.reranker or "default", cache=cache).id
+        checks["reranker weights"] = lambda: resolve_reranker(knowledge.reranker or "default", cache=cache).profile.id
     for name in {settings.chat: None, **settings.models}:
         entry = settings.models.get(name)
         if entry is None or not entry.source.startswith("hub:"):  # a check does not download

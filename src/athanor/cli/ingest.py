@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -65,18 +66,20 @@ def run(client: Client, base: str, folder: Path) -> dict[str, Any]:
 def report(job: dict[str, Any]) -> None:
     """One line per file that failed or was read with a reservation, then the sum."""
     out = talk()
-    for item in job["items"]:
+    for item in (item for item in job["items"] if item["state"] != "cancelled"):
         mark = "[red]✗[/]" if item["state"] == "failed" else "[yellow]•[/]"
         out.print(f"{mark} {escape(item['key'])}: {escape(item['message'])}", soft_wrap=True)
     if job["state"] != "done":
         out.print(f"[red]The ingestion stopped: {escape(job['message'])}[/] Run it again to go on where it was.")
         return
     result = job["result"]
+    skipped = Counter(Path(item["key"]).suffix or "no suffix" for item in job["items"] if item["state"] == "cancelled")
     parts = [
         f"{result['documents']} documents",
         f"{result['chunks']} passages",
         *([f"{result['unchanged']} unchanged"] if result["unchanged"] else []),
         *([f"{result['removed']} removed"] if result["removed"] else []),
         *([f"{result['failed']} not readable"] if result["failed"] else []),
+        *([f"{result['skipped']} of other types skipped ({', '.join(sorted(skipped))})"] if skipped else []),
     ]
     out.print(f"[green]✓[/] {', '.join(parts)}")

@@ -8,6 +8,7 @@ import threading
 import time
 import webbrowser
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
@@ -54,14 +55,20 @@ def up(
         return
     bound = listen(settings)
     started = time.perf_counter()
+    console = settings.server.console and find_spec("nicegui") is not None
+    if settings.server.console and not console:
+        talk().print("[yellow]•[/] The console is not installed: pip install 'athanor\\[console]'")
 
     async def main() -> None:
         async with anyio.create_task_group() as group:
-            url = await group.start(partial(serve, settings, bound, console=settings.server.console))
+            url = await group.start(partial(serve, settings, bound, console=console))
             talk().print(f"Athanor is up at {url} [dim]({time.perf_counter() - started:.1f} s)[/]")
             _Welcome(workspace, url, docs, base, question, browser=browser, once=once).start()
 
-    anyio.run(main)
+    try:
+        anyio.run(main)
+    except KeyboardInterrupt:
+        talk().print("Stopped.")  # asked for: not an error
 
 
 class _Welcome:
@@ -102,8 +109,7 @@ class _Welcome:
             talk().print(f"Ingesting {escape(str(self._docs))} into '{escape(self._base)}'")
             run_ingestion(self._client, self._base, self._docs)
             self._first_answer()
-        if self._workspace.settings.server.console:
-            self._console()
+        self._console()
 
     def _first_answer(self) -> None:
         for question in [self._question] if self._question else self._suggestions():
@@ -119,6 +125,8 @@ class _Welcome:
         return reply["data"]
 
     def _console(self) -> None:
+        if not self._client.get("/health").get("console"):
+            return
         link = self._client.url + self._client.post("/api/links")["path"]
         talk().print(
             f"\nConsole: {link}\n[dim]The link works once, for ten minutes. Ctrl-C stops the server.[/]", soft_wrap=True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
-from athanor.types import Context, EmbedderProfile, Embeddings, EngineState, Event, Profile, Request
+from athanor.types import Context, EmbedderProfile, Embeddings, EngineState, Event, Profile, Request, RerankerProfile
 
 
 @runtime_checkable
@@ -52,6 +52,9 @@ class Embedder(Protocol):
 @runtime_checkable
 class Reranker(Protocol):
     """Scores how well each passage answers a query."""
+
+    @property
+    def profile(self) -> RerankerProfile: ...
 
     async def score(self, query: str, passages: Sequence[str]) -> list[float]:
         """One raw logit per passage, higher is better. Not a probability."""

@@ -200,7 +200,7 @@ def _onnx(settings: Settings) -> tuple[Embedder, Reranker | None]:
         # Chat works without knowledge; whoever asks for knowledge is told what is missing.
         return MissingEmbedder(error), None
     process = onnx_process(found, second, LocalSettings(wait=settings.processor_wait))
-    return OnnxEmbedder(process, found.profile), OnnxReranker(process) if second else None
+    return OnnxEmbedder(process, found.profile), OnnxReranker(process, second.profile) if second else None
 
 
 def _first_key(app: App) -> None:

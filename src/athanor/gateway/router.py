@@ -89,7 +89,8 @@ class Router:
             profile = self._embedder.profile
             cards.append(_card(profile.id, "embedder", state, profile.licence))
         if self._reranker is not None:
-            cards.append(_card("reranker", "reranker", self._reranker.state(), ""))
+            second = self._reranker.profile
+            cards.append(_card(second.id, "reranker", self._reranker.state(), second.licence))
         return cards
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from athanor.types import EmbedderProfile, Profile
+from athanor.types import EmbedderProfile, Profile, RerankerProfile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +39,7 @@ class ResolvedEmbedder:
 class ResolvedReranker:
     """An ONNX cross-encoder whose files are the pinned ones."""
 
-    id: str
-    licence: str
+    profile: RerankerProfile
     model: Path
     tokenizer: Path
-    max_tokens: int
     note: str = ""

@@ -14,7 +14,7 @@ from athanor.errors import ConfigError
 from athanor.models.base import ResolvedEmbedder, ResolvedReranker
 from athanor.models.packages import package_file
 from athanor.models.verify import Verifier
-from athanor.types import AnswerMode, EmbedderProfile, Profile
+from athanor.types import AnswerMode, EmbedderProfile, Profile, RerankerProfile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +84,10 @@ def resolve_reranker(name: str = "default", *, cache: Path | None = None) -> Res
     """Find and prove the files of a reranker. Raises as `resolve_embedder`."""
     name, entry = _find("reranker", name)
     model, tokenizer = _proven_files(entry, cache)
-    return ResolvedReranker(
-        id=f"{name}@{entry['model_sha256'][:12]}",
-        licence=entry["licence"],
-        model=model,
-        tokenizer=tokenizer,
-        max_tokens=entry["max_tokens"],
-        note=entry.get("note", "").strip(),
+    profile = RerankerProfile(
+        id=f"{name}@{entry['model_sha256'][:12]}", max_tokens=entry["max_tokens"], licence=entry["licence"]
     )
+    return ResolvedReranker(profile=profile, model=model, tokenizer=tokenizer, note=entry.get("note", "").strip())
 
 
 def _find(kind: str, name: str) -> tuple[str, Mapping[str, Any]]:

@@ -131,7 +131,7 @@ class _Run:
         self._embedder = embedder
         self._chunk_tokens = chunk_tokens
         self._origin = f"folder:{job.arguments['folder']}" if "folder" in job.arguments else "upload"
-        self._total = self._unchanged = self._removed = self._done = self._failed = self._chunks = 0
+        self._total = self._unchanged = self._removed = self._done = self._failed = self._skipped = self._chunks = 0
 
     async def run(self, workers: int) -> Mapping[str, object]:
         known = await to_thread.run_sync(self._store.knowledge.sources, self._base.id)
@@ -151,6 +151,7 @@ class _Run:
             "unchanged": self._unchanged,
             "removed": self._removed,
             "failed": self._failed,
+            "skipped": self._skipped,
         }
 
     async def _plan(self, known: Mapping[str, SourceState]) -> list[_Source]:
@@ -200,7 +201,10 @@ class _Run:
                 try:
                     parsed = await self._parsers.parse(source.path, source.title)
                 except DocumentError as error:
-                    await self._reject(blank, error)
+                    if error.reason == "unsupported_type" and source.file is None:
+                        await self._skip(source.name, error)
+                    else:
+                        await self._reject(blank, error)
                     continue
                 if parsed.warnings:
                     await self._put_item(source.name, JobState.DONE, " ".join(parsed.warnings))
@@ -209,6 +213,13 @@ class _Run:
                 cut = partial(chunk, parsed, document_id=identity, target_tokens=self._chunk_tokens)
                 chunks = await to_thread.run_sync(cut)
                 await send.send(_Read(document=_filled(blank, identity, parsed), text=parsed.text, chunks=chunks))
+
+    async def _skip(self, name: str, error: DocumentError) -> None:
+        """A folder's pictures and programs are no failures: nobody asked for them to be read."""
+        await self._put_item(name, JobState.CANCELLED, error.message)
+        self._skipped += 1
+        self._total -= 1
+        await self._note("Reading")
 
     async def _put_item(self, name: str, state: JobState, message: str) -> None:
         item = JobItem(job=self._job.id, key=name, state=state, message=message)

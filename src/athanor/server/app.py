@@ -41,6 +41,7 @@ def create_app(app: App) -> FastAPI:
             "status": "ready" if ready else "loading",
             "version": __version__,
             "models": {name: state.status for name, state in states.items()},
+            "console": any(getattr(route, "path", "") == "/console" for route in http.routes),
         }
         return JSON(body, headers={"x-athanor-instance": app.instance})
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
-from athanor.types import EmbedderProfile, Embeddings, EngineState, EngineStatus
+from athanor.types import EmbedderProfile, Embeddings, EngineState, EngineStatus, RerankerProfile
 
 _WORD = re.compile(r"\w+")
 
@@ -78,6 +78,11 @@ class OverlapReranker:
 
     def __init__(self) -> None:
         self._status = EngineStatus.STOPPED
+        self._profile = RerankerProfile(id="overlap", max_tokens=512, licence="Apache-2.0")
+
+    @property
+    def profile(self) -> RerankerProfile:
+        return self._profile
 
     async def score(self, query: str, passages: Sequence[str]) -> list[float]:
         wanted = set(_words(query))

@@ -26,7 +26,7 @@ from athanor.types.knowledge import (
     KnowledgeBase,
     ParsedDocument,
 )
-from athanor.types.models import EmbedderProfile, Embeddings, EngineState, EngineStatus, Profile
+from athanor.types.models import EmbedderProfile, Embeddings, EngineState, EngineStatus, Profile, RerankerProfile
 from athanor.types.records import ApiKey, AuditEntry, Feedback, File, Job, JobItem, JobState, Principal, RoleName, Span
 from athanor.types.stored import DocumentVersion, RequestRecord, SourceState, VectorChanges
 
@@ -63,6 +63,7 @@ __all__ = [
     "Profile",
     "Request",
     "RequestRecord",
+    "RerankerProfile",
     "Role",
     "RoleName",
     "Sampling",

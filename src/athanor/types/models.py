@@ -61,6 +61,17 @@ class EmbedderProfile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RerankerProfile:
+    """What a reranker is."""
+
+    id: str
+    """Name and file hash."""
+    max_tokens: int
+    """Of query and passage together; more is cut off the passage."""
+    licence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Embeddings:
     """`count` × `dimension` float32 values, little-endian, row-major, in `data`."""
 

@@ -24,7 +24,7 @@ from athanor.engines.spec import WorkerSpec
 from athanor.errors import EngineError
 from athanor.models import ResolvedEmbedder, ResolvedReranker
 from athanor.plugins import require
-from athanor.types import EmbedderProfile, Embeddings, EngineState
+from athanor.types import EmbedderProfile, Embeddings, EngineState, RerankerProfile
 
 # Texts of similar length in one run of the model. On a CPU larger runs are not faster (design/engines.md), only larger
 # in memory, and a query waits for the run before it.
@@ -49,7 +49,7 @@ def onnx_process(
         models["reranker"] = {
             "model": str(reranker.model),
             "tokenizer": str(reranker.tokenizer),
-            "max_tokens": reranker.max_tokens,
+            "max_tokens": reranker.profile.max_tokens,
             "width": 1,
         }
     return ModelProcess(
@@ -104,8 +104,13 @@ class OnnxEmbedder:
 class OnnxReranker:
     """A `Reranker` over a process made by `onnx_process` with a reranker."""
 
-    def __init__(self, process: ModelProcess) -> None:
+    def __init__(self, process: ModelProcess, profile: RerankerProfile) -> None:
         self.process = process
+        self._profile = profile
+
+    @property
+    def profile(self) -> RerankerProfile:
+        return self._profile
 
     async def score(self, query: str, passages: Sequence[str]) -> list[float]:
         if not passages:
