@@ -8,7 +8,7 @@ ASK    ?= $(if $(DOCS),,How does Athanor decide that it does not know an answer?
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help install up test test-slow test-browser check format bench docs lock clean
+.PHONY: help install up test test-slow check format bench docs lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
