@@ -11,6 +11,7 @@ from functools import partial
 from importlib.util import find_spec
 
 import click
+from rich.text import Text
 
 from athanor.cli.client import Workspace
 from athanor.cli.output import as_json, show
@@ -49,7 +50,7 @@ class Finding:
 def doctor(workspace: Workspace, *, as_json: bool) -> None:
     """Say what is missing, and the command that mends it."""
     findings = list(examine(workspace))
-    marks = {"ok": "[green]✓[/]", "note": "[yellow]•[/]", "problem": "[red]✗[/]"}
+    marks = {"ok": Text("✓", "green"), "note": Text("•", "yellow"), "problem": Text("✗", "red")}
     rows = ((marks[f.level], f.what, f.detail, f.mend) for f in findings)
     show([asdict(f) for f in findings], json_=as_json, columns=("", "CHECK", "FOUND", "MEND"), rows=rows, empty="")
     if any(f.level == "problem" for f in findings):

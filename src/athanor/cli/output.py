@@ -11,6 +11,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -30,7 +31,8 @@ def show(data: Any, *, json_: bool, columns: Sequence[str], rows: Iterable[Seque
         # An identifier is there to be copied: it is never shortened.
         table.add_column(column, no_wrap=column == "ID", overflow="fold")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        # Cells are data: a bracket in them is no markup.
+        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     if table.row_count:
         # In a pipe there is no width to keep.
         Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)

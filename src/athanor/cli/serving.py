@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager, suppress
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
@@ -59,7 +60,7 @@ class _Server(uvicorn.Server):
             lifespan="off",
             timeout_graceful_shutdown=3,
             server_header=False,
-            ws="websockets-sansio",
+            ws="websockets-sansio" if find_spec("websockets") else "none",  # the console's; it brings the package
         )
         super().__init__(config)
         self.listens = anyio.Event()

@@ -36,9 +36,12 @@ def create_app(app: App) -> FastAPI:
     @http.get("/health", tags=["system"], summary="Is the server up, and are its models loaded")
     async def health() -> Response:
         states = app.router.states()
-        ready = all(state.status is EngineStatus.READY for state in states.values())
+        found = {state.status for state in states.values()}
+        status = "ready" if found == {EngineStatus.READY} else "loading"
+        if EngineStatus.FAILED in found:
+            status = "degraded"  # it serves what it can; the models' states say what it cannot
         body = {
-            "status": "ready" if ready else "loading",
+            "status": status,
             "version": __version__,
             "models": {name: state.status for name, state in states.items()},
             "console": any(getattr(route, "path", "") == "/console" for route in http.routes),
