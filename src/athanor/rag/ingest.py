@@ -1,4 +1,4 @@
-"""Ingestion: a job that brings a knowledge base in step with a folder or with uploaded files.
+"""One run of an ingestion: plan, read, embed, commit.
 
 Every document is one transaction, and a document whose bytes are already there is left alone: so the job can be killed
 at any moment and run again, and running it twice changes nothing.
@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import anyio
 from anyio import to_thread
@@ -19,8 +18,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from athanor.data import ParserPool, scan_folder
 from athanor.engines import Embedder
-from athanor.errors import DocumentError, EngineCrashedError, EngineUnavailableError, JobError, NotFoundError
-from athanor.observe import Action, AuditLog
+from athanor.errors import DocumentError, EngineCrashedError, EngineUnavailableError, JobError
 from athanor.rag.chunk import chunk
 from athanor.store import Store
 from athanor.types import (
@@ -32,7 +30,6 @@ from athanor.types import (
     JobState,
     KnowledgeBase,
     ParsedDocument,
-    Principal,
     SourceState,
     new_id,
 )
@@ -65,55 +62,8 @@ class _Read:
     chunks: list[Chunk]
 
 
-class Ingestion:
-    """Runs jobs of the kind `ingest`."""
-
-    KIND = "ingest"
-
-    def __init__(
-        self, store: Store, parsers: ParserPool, embedder: Embedder, *, chunk_tokens: int, workers: int
-    ) -> None:
-        self._store = store
-        self._parsers = parsers
-        self._embedder = embedder
-        self._chunk_tokens = chunk_tokens
-        self._workers = workers
-        self._audit = AuditLog(store)
-
-    async def enqueue_folder(self, base: KnowledgeBase, folder: Path, *, by: Principal | None = None) -> Job:
-        """Queue a job that brings `base` in step with `folder`: new, changed and deleted files.
-
-        Raises:
-            NotFoundError: there is no such folder.
-        """
-        folder = await to_thread.run_sync(_existing, folder)
-        arguments = {"knowledge_base": base.id, "folder": str(folder)}
-        return await to_thread.run_sync(self._enqueue, arguments, 0, by)
-
-    async def enqueue_files(self, base: KnowledgeBase, files: Mapping[str, str], *, by: Principal | None = None) -> Job:
-        """Queue a job that adds uploaded files: source name → file id. A name that is there already is replaced."""
-        arguments = {"knowledge_base": base.id, "files": dict(files)}
-        return await to_thread.run_sync(self._enqueue, arguments, len(files), by)
-
-    def _enqueue(self, arguments: Mapping[str, Any], total: int, by: Principal | None) -> Job:
-        with self._store.write() as conn:
-            job = self._store.jobs.enqueue(self.KIND, arguments, total=total, conn=conn)
-            base: str = arguments["knowledge_base"]
-            self._audit.record(Action.INGESTION_STARTED, by=by, subject=base, details={"job": job.id}, conn=conn)
-        return job
-
-    async def run(self, job: Job) -> Mapping[str, object]:
-        """Do the job. Problems of single files are its items; it fails only when it cannot go on.
-
-        Raises:
-            JobError: the embedder does not come back.
-        """
-        base = await to_thread.run_sync(self._store.knowledge.get, job.arguments["knowledge_base"])
-        return await _Run(job, base, self._store, self._parsers, self._embedder, self._chunk_tokens).run(self._workers)
-
-
-class _Run:
-    """One run of one job."""
+class IngestionRun:
+    """One run of one job of the kind `ingest`."""
 
     def __init__(
         self,
@@ -325,13 +275,6 @@ class _Run:
 def embedded_text(title: str, passage: Chunk) -> str:
     """What is embedded for a passage: its heading path, which says what it is about, then its text."""
     return f"{passage.heading or title}\n{passage.text}"
-
-
-def _existing(folder: Path) -> Path:
-    folder = folder.expanduser().absolute()
-    if not folder.is_dir():
-        raise NotFoundError("There is no such folder.", where=str(folder))
-    return folder
 
 
 def _held(state: SourceState | None, sha256: str) -> bool:
