@@ -94,6 +94,15 @@ def test_upload_vector_store_search_and_delete(client: OpenAI) -> None:
         client.files.retrieve(file.id)
 
 
+def test_files_are_listed_page_by_page(client: OpenAI) -> None:
+    made = [client.files.create(file=(f"{n}.txt", b"x"), purpose="user_data").id for n in range(5)]
+    listed = [file.id for file in client.files.list(limit=2)]
+    assert set(made) <= set(listed)
+    assert len(listed) == len(set(listed))
+    for file in made:
+        client.files.delete(file)
+
+
 def test_an_unreadable_upload_fails_with_its_reason(client: OpenAI) -> None:
     file = client.files.create(file=("empty.txt", b""), purpose="user_data")
     store = client.vector_stores.create(name="broken")

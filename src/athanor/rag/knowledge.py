@@ -168,7 +168,7 @@ class Knowledge:
             states = self._store.knowledge.sources(base.id).values()
             jobs = [
                 job
-                for job in self._store.jobs.list(states=(JobState.QUEUED, JobState.RUNNING))
+                for job in self._store.jobs.list(states=(JobState.QUEUED, JobState.RUNNING), limit=1000)
                 if job.arguments.get("knowledge_base") == base.id
             ]
             waiting = sum(max(job.total, len(job.arguments.get("files", ()))) - job.done - job.failed for job in jobs)

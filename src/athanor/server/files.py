@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Form, UploadFile
+from fastapi import APIRouter, Depends, Form, Query, UploadFile
 from starlette.responses import FileResponse, Response
 
 from athanor.errors import NotFoundError
@@ -28,14 +29,20 @@ async def upload(
     return wire(await app.add_file(name, file.file, purpose=purpose, by=who))
 
 
-@router.get("", summary="List files")
+@router.get("", summary="List files, newest first")
 async def list_files(
-    purpose: str | None = None, app: App = Depends(application), who: Principal = Depends(principal)
+    purpose: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    after: str | None = None,
+    app: App = Depends(application),
+    who: Principal = Depends(principal),
 ) -> dict[str, Any]:
-    files = await to_thread.run_sync(app.store.files.list)
-    mine = [file for file in files if _visible(file, who) and purpose in {None, file.purpose}]
-    edges = {"first_id": mine[0].id if mine else None, "last_id": mine[-1].id if mine else None}
-    return {"object": "list", "data": [wire(file) for file in mine], **edges, "has_more": False}
+    owner = None if _sees_all(who) else who.id
+    listing = partial(app.store.files.list, principal=owner, purpose=purpose, limit=limit + 1, before=after)
+    files = await to_thread.run_sync(listing)
+    page = files[:limit]
+    edges = {"first_id": page[0].id if page else None, "last_id": page[-1].id if page else None}
+    return {"object": "list", "data": [wire(file) for file in page], **edges, "has_more": len(files) > limit}
 
 
 @router.get("/{file}", summary="One file's facts")
@@ -64,14 +71,14 @@ async def delete(file: str, app: App = Depends(application), who: Principal = De
 
 async def _own(app: App, file: str, who: Principal) -> File:
     found = await to_thread.run_sync(app.store.files.get, file)
-    if not _visible(found, who):
+    if found.principal != who.id and not _sees_all(who):
         # The same answer as for a file that is not there: existence is not revealed.
         raise NotFoundError("There is no such file.", where=file)
     return found
 
 
-def _visible(file: File, who: Principal) -> bool:
-    return file.principal == who.id or who.role in {RoleName.ADMIN, RoleName.OPERATOR}
+def _sees_all(who: Principal) -> bool:
+    return who.role in {RoleName.ADMIN, RoleName.OPERATOR}
 
 
 def wire(file: File) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends
 from athanor.errors import NotFoundError
 from athanor.gateway import App
 from athanor.governance import require
+from athanor.rag import Ingestion
 from athanor.server.auth import application, principal
 from athanor.server.wire import SearchRequest, VectorStoreFileRequest, VectorStoreRequest, VectorStoreUpdate
 from athanor.types import Document, DocumentStatus, File, JobState, KnowledgeBase, Principal, RoleName, new_id
@@ -144,7 +145,7 @@ async def _file(app: App, base: KnowledgeBase, file: File) -> dict[str, Any]:
     document = await _of_file(app, base, file.id)
     if document is not None:
         return _document(base, document)
-    jobs = await to_thread.run_sync(app.store.jobs.list)
+    jobs = await to_thread.run_sync(lambda: app.store.jobs.list(kind=Ingestion.KIND, limit=1000))
     asked = [job for job in jobs if file.id in dict(job.arguments.get("files", {})).values()]
     if not asked or asked[0].arguments["knowledge_base"] != base.id:
         raise NotFoundError("This file is not in the knowledge base.", where=file.id)
