@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8700
 DOCS   ?=
-ASK    ?= $(if $(DOCS),,How does Athanor decide that it does not know an answer?)
+ASK    ?= $(if $(DOCS),,How does Athanor find the passages for a question?)
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
