@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from athanor.gateway import App, handle
-from athanor.types import AnswerMode, Citation, Cited, Finished, Message, Request, Role, TextDelta
+from athanor.types import AnswerMode, Citation, Cited, Event, Finished, Message, Request, Role, TextDelta
 from tests.gateway.conftest import Opener, context, learn
 
 pytestmark = pytest.mark.anyio
@@ -94,6 +96,27 @@ async def test_a_model_that_has_left_the_passages_is_stopped(opened: Opener, tmp
         text, _, end = await answer(app, "When was the harbour of Eskola dredged?", AnswerMode.GENERATIVE)
         assert "1912" in text
         assert end.dropped < 10
+
+
+async def test_what_was_written_and_dropped_is_billed_when_the_caller_goes_away(opened: Opener, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    rambling = " ".join(f"Mermaid number {n} sings of tin and copper." for n in range(60))
+    async with opened(rules=[{"pattern": "harbour", "answer": rambling}]) as app:
+        await learn(app, folder, {"harbour.md": HARBOUR})
+        question = Message(role=Role.USER, content="When was the harbour of Eskola dredged?")
+        request = Request(model="docs", messages=(question,), mode=AnswerMode.GENERATIVE)
+        ctx = context(app)
+        async with aclosing(handle(request, ctx, app)) as events:
+            assert not [event async for event in take(events, 2) if getattr(event, "text", "")]
+        row = app.store.requests.get(ctx.trace)
+        assert row.status == "cancelled"
+        assert row.usage.completion_tokens > 5
+
+
+async def take(events: AsyncIterator[Event], count: int) -> AsyncIterator[Event]:
+    for _ in range(count):
+        yield await anext(events)
 
 
 @pytest.mark.parametrize("mode", list(AnswerMode))

@@ -10,7 +10,7 @@ import anyio
 
 from athanor.errors import AthanorError
 from athanor.gateway.app import App
-from athanor.types import NO_USAGE, Context, Event, Finished, Request
+from athanor.types import NO_USAGE, Context, Event, Finished, Request, TextDelta
 
 
 async def handle(request: Request, ctx: Context, app: App) -> AsyncGenerator[Event, None]:
@@ -22,7 +22,7 @@ async def handle(request: Request, ctx: Context, app: App) -> AsyncGenerator[Eve
             engine = await app.router.resolve(request.model)
             async with aclosing(engine.run(request, ctx)) as events:
                 async for event in events:
-                    if first is None:
+                    if first is None and isinstance(event, TextDelta) and event.text:
                         first = time.perf_counter() - started
                     usage += event.usage
                     if isinstance(event, Finished):

@@ -72,7 +72,8 @@ async def write(
 ) -> AsyncGenerator[Event, None]:
     """Supported sentences with their citations, as the model completes them; one `Finished` at the end.
 
-    `Finished.abstained` is set when no sentence was supported; nothing was sent then.
+    A dropped sentence leaves an event without text, for its usage. `Finished.abstained` is set when no sentence was
+    supported.
     """
     limit = request.sampling.max_tokens or min(MAX_TOKENS, writer.profile.max_tokens)
     chosen = fitting(hits, writer.profile.context, limit)
@@ -99,6 +100,8 @@ async def write(
                 if citation is None:
                     dropped += 1
                     astray += 1
+                    yield TextDelta(text="", usage=usage)  # nobody reads it, and it was computed all the same
+                    usage = NO_USAGE
                     continue
                 astray = 0
                 gap = " " if position else ""

@@ -80,7 +80,8 @@ async def _chunks(
             usage += event.usage
             match event:
                 case TextDelta():
-                    yield chunk({"content": event.text})
+                    if event.text:
+                        yield chunk({"content": event.text})
                 case Cited():
                     yield chunk({"annotations": [annotation(event)]})
                 case Finished():

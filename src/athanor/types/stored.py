@@ -65,6 +65,6 @@ class RequestRecord:
     """`ok`, `cancelled`, or an error's code."""
     usage: Usage = NO_USAGE
     first_token: float | None = None
-    """Seconds until the first event, where there was one."""
+    """Seconds until the first text, where there was any."""
     cost: float = 0.0
     """US dollars by the model's profile."""
