@@ -4,6 +4,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8700
 DOCS   ?=
+# Not every shell expands the tilde in DOCS=~/notes.
+FOLDER := $(patsubst ~/%,$(HOME)/%,$(DOCS))
 ASK    ?= $(if $(DOCS),,How does Athanor find the passages for a question?)
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -32,7 +34,7 @@ $(VENV)/.dev: $(VENV)/.installed
 install: $(VENV)/.installed  ## install Athanor and its default weights into .venv
 
 up: $(VENV)/.installed  ## start Athanor on DOCS (default: its own docs/), answer one question, open the console
-	@$(BIN)/athanor up --port $(PORT) $(if $(DOCS),--docs '$(DOCS)',--docs docs) $(if $(ASK),--ask '$(ASK)') $(ARGS)
+	@$(BIN)/athanor up --port $(PORT) --docs '$(if $(DOCS),$(FOLDER),docs)' $(if $(ASK),--ask '$(ASK)') $(ARGS)
 
 test: $(VENV)/.dev  ## run the tests
 	@$(BIN)/python -m pytest -m 'not slow' $(ARGS)
