@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -64,7 +65,7 @@ async def _whole(events: AsyncIterator[Event], model: str, ctx: Context) -> dict
 
 
 async def _chunks(
-    first: Event, events: AsyncIterator[Event], model: str, ctx: Context, *, with_usage: bool
+    first: Event, events: AsyncGenerator[Event, None], model: str, ctx: Context, *, with_usage: bool
 ) -> AsyncIterator[bytes]:
     head = _head(ctx, model, "chat.completion.chunk")
     usage = Usage()
@@ -74,21 +75,23 @@ async def _chunks(
         return sse({**head, "choices": [choice], **extra})
 
     try:
-        yield chunk({"role": "assistant", "content": ""})
-        event: Event | None = first
-        while event is not None:
-            usage += event.usage
-            match event:
-                case TextDelta():
-                    if event.text:
-                        yield chunk({"content": event.text})
-                case Cited():
-                    yield chunk({"annotations": [annotation(event)]})
-                case Finished():
-                    yield chunk({}, _reason(event), athanor=_own(event, ctx))
-            event = await anext(events, None)
-        if with_usage:
-            yield sse({**head, "choices": [], "usage": _usage(usage)})
+        # A client that leaves closes this generator between two events: the request behind it must be closed with it.
+        async with aclosing(events):
+            yield chunk({"role": "assistant", "content": ""})
+            event: Event | None = first
+            while event is not None:
+                usage += event.usage
+                match event:
+                    case TextDelta():
+                        if event.text:
+                            yield chunk({"content": event.text})
+                    case Cited():
+                        yield chunk({"annotations": [annotation(event)]})
+                    case Finished():
+                        yield chunk({}, _reason(event), athanor=_own(event, ctx))
+                event = await anext(events, None)
+            if with_usage:
+                yield sse({**head, "choices": [], "usage": _usage(usage)})
     except AthanorError as error:
         # The status line is gone: the error travels as an event, as OpenAI's own streams do.
         yield sse(error_body(error))
