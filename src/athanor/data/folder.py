@@ -37,12 +37,7 @@ class SourceFile:
     size: int
     """Bytes."""
     sha256: str
-    """Of the bytes; empty where they were not read."""
-
-    @classmethod
-    def missing(cls, source: str) -> SourceFile:
-        """Stands for a file that was found and cannot be read."""
-        return cls(source=source, path=Path(), size=0, sha256="")
+    """Of the bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
