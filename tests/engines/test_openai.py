@@ -12,6 +12,7 @@ from athanor.engines.adapters.openai import OpenAIEmbedder, OpenAIEngine
 from athanor.errors import (
     ConfigError,
     EngineError,
+    EngineRefusedError,
     EngineTimeoutError,
     EngineUnavailableError,
     InputError,
@@ -80,8 +81,8 @@ async def test_usage_is_the_upstreams_own(engine):
     ("status", "kind", "words"),
     [
         (400, InputError, "refused the request"),
-        (401, EngineError, "api_key"),
-        (404, EngineError, "upstream"),
+        (401, EngineRefusedError, "api_key"),
+        (404, EngineRefusedError, "upstream"),
         (429, EngineUnavailableError, "in 7 s"),
         (500, EngineError, "HTTP 500"),
         (503, EngineUnavailableError, "busy"),

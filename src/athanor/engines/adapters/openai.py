@@ -6,7 +6,6 @@ malformed, the stream may end in the middle, and error bodies may quote our key 
 
 from __future__ import annotations
 
-import asyncio
 import math
 import sys
 from array import array
@@ -15,13 +14,9 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Literal
 
-import httpx
-import orjson
-
 from athanor.engines.local import check_request
-from athanor.engines.sse import EventTooLargeError, SSEDecoder
-from athanor.engines.upstream import Upstream, error_message
-from athanor.errors import EngineError, EngineTimeoutError, EngineUnavailableError
+from athanor.engines.upstream import DONE, Upstream, error_message
+from athanor.errors import EngineError, EngineUnavailableError
 from athanor.types import (
     Context,
     EmbedderProfile,
@@ -38,8 +33,6 @@ from athanor.types import (
 )
 
 _EMBED_BATCH = 128
-# `[DONE]`, for servers that never give a reason for the end.
-_DONE: Mapping[str, Any] = {"done": True}
 
 
 class OpenAIEngine:
@@ -78,11 +71,11 @@ class OpenAIEngine:
         tally = _Tally(prompt_words=sum(len(m.content.split()) for m in request.messages))
         try:
             async with (
-                self._upstream.post("/chat/completions", self._body(request)) as response,
-                aclosing(self._payloads(response)) as payloads,
+                self._upstream.post("/chat/completions", self._body(request), stream=True) as reply,
+                aclosing(reply.payloads()) as payloads,
             ):
                 async for payload in payloads:
-                    if text := tally.take(payload):
+                    if text := tally.take(self._check(payload)):
                         yield TextDelta(text=text, usage=tally.step())
             if tally.reason is None:
                 raise EngineError(
@@ -117,39 +110,7 @@ class OpenAIEngine:
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return body
 
-    async def _payloads(self, response: httpx.Response) -> AsyncGenerator[Mapping[str, Any], None]:
-        """JSON objects of the stream, up to `[DONE]` or its end."""
-        upstream = self._upstream
-        decoder = SSEDecoder()
-        chunks = response.aiter_bytes().__aiter__()
-        wait = upstream.timeouts.first_token
-        while True:
-            try:
-                async with asyncio.timeout(wait):
-                    chunk = await anext(chunks, None)
-            except TimeoutError as error:
-                raise EngineTimeoutError(f"The endpoint sent nothing for {wait:g} s.", where=upstream.shown) from error
-            wait = upstream.timeouts.between_tokens
-            try:
-                events = list(decoder.flush() if chunk is None else decoder.feed(chunk))
-            except EventTooLargeError as error:
-                raise EngineError("The endpoint sent an event without an end.", where=upstream.shown) from error
-            for data in events:
-                if data.strip() == "[DONE]":
-                    yield _DONE
-                    return
-                yield self._parse(data)
-            if chunk is None:
-                return
-
-    def _parse(self, data: str) -> Mapping[str, Any]:
-        try:
-            payload = orjson.loads(data)
-        except orjson.JSONDecodeError as error:
-            said = self._upstream.clean(data[:80])
-            raise EngineError(f"The endpoint sent no JSON: {said}", where=self._upstream.shown) from error
-        if not isinstance(payload, dict):
-            raise EngineError("The endpoint sent JSON that is no object.", where=self._upstream.shown)
+    def _check(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
         if payload.get("error"):
             said = self._upstream.clean(error_message(payload) or "no reason given")
             raise EngineError(f"The endpoint failed while answering: {said}", where=self._upstream.shown)
@@ -167,7 +128,7 @@ class _Tally:
 
     def take(self, payload: Mapping[str, Any]) -> str:
         """The text of a payload; remembers usage and the reason of the end."""
-        if payload is _DONE:
+        if payload is DONE:
             self.reason = self.reason or FinishReason.STOP
         usage = payload.get("usage")
         if isinstance(usage, Mapping):
@@ -230,9 +191,9 @@ class OpenAIEmbedder:
         for at in range(0, len(texts), _EMBED_BATCH):
             batch = [prefix + text for text in texts[at : at + _EMBED_BATCH]]
             body = {"model": self._model, "input": batch, "encoding_format": "float"}
-            async with self._upstream.post("/embeddings", body) as response:
-                raw = await response.aread()
-            vectors, used = self._vectors(raw, len(batch))
+            async with self._upstream.post("/embeddings", body) as reply:
+                payload = await reply.json()
+            vectors, used = self._vectors(payload, len(batch))
             tokens += used or sum(len(text.split()) for text in batch)
             for vector in vectors:
                 data += vector
@@ -248,13 +209,12 @@ class OpenAIEmbedder:
         self._closed = True
         await self._upstream.aclose()
 
-    def _vectors(self, raw: bytes, expected: int) -> tuple[list[bytes], int]:
+    def _vectors(self, payload: Any, expected: int) -> tuple[list[bytes], int]:
         try:
-            payload = orjson.loads(raw)
             rows = sorted(payload["data"], key=lambda row: int(row["index"]))
             vectors = [_unit(row["embedding"]) for row in rows]
             used = _count((payload.get("usage") or {}).get("total_tokens"))
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise EngineError("The endpoint's embeddings cannot be read.", where=self._upstream.shown) from error
         dimension = self._profile.dimension
         if len(vectors) != expected or any(len(vector) != 4 * dimension for vector in vectors):
