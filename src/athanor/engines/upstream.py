@@ -6,11 +6,9 @@ aiohttp and not httpx: a request costs a tenth of the processor time (see design
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,16 +17,11 @@ import orjson
 from pydantic import SecretStr
 from yarl import URL
 
+from athanor.engines.refusals import body_message, error_message, refusal, retry_after
 from athanor.engines.sse import EventTooLargeError, SSEDecoder
-from athanor.errors import (
-    AthanorError,
-    ConfigError,
-    EngineError,
-    EngineRefusedError,
-    EngineTimeoutError,
-    EngineUnavailableError,
-    InputError,
-)
+from athanor.errors import AthanorError, ConfigError, EngineError, EngineTimeoutError, EngineUnavailableError
+
+__all__ = ["DONE", "Reply", "Sign", "Timeouts", "Upstream", "error_message", "retry_after"]
 
 _ERROR_BODY = 64 << 10
 _ANSWER = 64 << 20
@@ -68,14 +61,11 @@ class Reply:
             EngineError: it is too large or no JSON.
             EngineTimeoutError: it did not come within `total`.
         """
-        raw = await self.upstream.within(self._deadline, self._response.read())
-        if len(raw) > _ANSWER:
-            raise EngineError("The endpoint's answer is too large.", where=self.upstream.shown)
+        raw = await self.upstream.within(self._deadline, self._read())
         try:
             return orjson.loads(raw)
         except orjson.JSONDecodeError as error:
-            said = self.upstream.clean(raw[:80].decode("utf-8", "replace"))
-            raise EngineError(f"The endpoint sent no JSON: {said}", where=self.upstream.shown) from error
+            raise self._no_json(raw.decode("utf-8", "replace")) from error
 
     async def payloads(self) -> AsyncGenerator[Mapping[str, Any], None]:
         """The JSON objects of a stream of server-sent events as they come; `DONE` last, where the stream says so.
@@ -109,6 +99,26 @@ class Reply:
             if not chunk:
                 return
 
+    @property
+    def streams(self) -> bool:
+        """It comes as events. Some servers answer in one piece although they were asked to stream."""
+        return "json" not in self.headers.get("content-type", "")
+
+    async def _read(self) -> bytes:
+        length = self._response.content_length
+        if length is not None and length <= _ANSWER:
+            return await self._response.read()
+        raw = bytearray()
+        async for chunk in self._response.content.iter_any():
+            raw += chunk
+            if len(raw) > _ANSWER:
+                raise EngineError("The endpoint's answer is too large.", where=self.upstream.shown)
+        return bytes(raw)
+
+    def _no_json(self, raw: str) -> EngineError:
+        said = self.upstream.clean(raw, limit=80)
+        return EngineError(f"The endpoint sent no JSON: {said}", where=self.upstream.shown)
+
     async def _drain(self) -> None:
         """Read what follows the last event, so that the connection can be used again."""
         content = self._response.content
@@ -123,8 +133,7 @@ class Reply:
         try:
             payload = orjson.loads(data)
         except orjson.JSONDecodeError as error:
-            said = self.upstream.clean(data[:80])
-            raise EngineError(f"The endpoint sent no JSON: {said}", where=self.upstream.shown) from error
+            raise self._no_json(data) from error
         if not isinstance(payload, dict):
             raise EngineError("The endpoint sent JSON that is no object.", where=self.upstream.shown)
         return payload
@@ -156,15 +165,15 @@ class Upstream:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ConfigError("An endpoint is an http(s) URL, such as http://127.0.0.1:11434/v1.", where=parts.netloc)
         self.timeouts = timeouts or Timeouts()
-        self._key = api_key
-        self._sign = sign
+        self.sign = sign
         self._base = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
         self._query = f"?{parts.query}" if parts.query else ""
         # For messages: a URL may carry a password or a key in its query.
         self.shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
         self._headers = {"content-type": "application/json", "accept-encoding": "identity", **(headers or {})}
-        if api_key is not None:
-            secret = api_key.get_secret_value()
+        self._secrets: tuple[str, ...] = ()
+        if api_key is not None and (secret := api_key.get_secret_value()):
+            self._secrets = (secret,)
             self._headers |= {key_header: secret} if key_header else {"authorization": f"Bearer {secret}"}
         self._urls: dict[str, URL] = {}
         self._session: aiohttp.ClientSession | None = None
@@ -188,25 +197,45 @@ class Upstream:
         first = min(deadline, now + self.timeouts.first_token) if stream else deadline
         sent = self._headers if headers is None else {**self._headers, **headers}
         try:
-            if self._sign is not None:
-                sent = {**sent, **(await self._sign())}
-            request = self._session_now().post(self._url(path), data=orjson.dumps(body), headers=sent)
-            response = await self.within(first, request)
+            if self.sign is not None:
+                sent = {**sent, **(await self._signed())}
+            response = await self._send(self._url(path), orjson.dumps(body), sent, first)
             try:
-                if response.status != 200:
+                if not 200 <= response.status < 300:
                     raise await self._refusal(response)
                 yield Reply(response.headers, self, response, deadline)
             finally:
                 # A body that was read to its end has given its connection back; any other must not be used again.
                 response.close()
+        except (aiohttp.ServerTimeoutError, aiohttp.ConnectionTimeoutError) as error:
+            raise EngineTimeoutError("The endpoint did not answer in time.", where=self.shown) from error
         except aiohttp.ClientConnectorError as error:
             raise EngineUnavailableError(
                 "The endpoint cannot be reached.", where=self.shown, hint="Is it running, and is the URL right?"
             ) from error
-        except (aiohttp.ServerTimeoutError, aiohttp.ConnectionTimeoutError) as error:
-            raise EngineTimeoutError("The endpoint did not answer in time.", where=self.shown) from error
         except (aiohttp.ClientError, UnicodeError, ConnectionError) as error:
             raise EngineError(f"The connection broke: {self.clean(str(error))}.", where=self.shown) from error
+
+    async def _send(self, url: URL, body: bytes, headers: Mapping[str, str], deadline: float) -> aiohttp.ClientResponse:
+        session = self._session_now()
+        # An endpoint may close an idle connection in the moment in which we take it for the next request.
+        kept = bool(getattr(session.connector, "_conns", None))
+        try:
+            request = session.post(url, data=body, headers=headers, allow_redirects=False)
+            return await self.within(deadline, request)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            if not kept or isinstance(error, aiohttp.ClientConnectorError):
+                raise
+        request = session.post(url, data=body, headers=headers, allow_redirects=False)
+        return await self.within(deadline, request)
+
+    async def _signed(self) -> Mapping[str, str]:
+        assert self.sign is not None
+        headers = await self.sign()
+        fresh = {value.removeprefix("Bearer ") for value in headers.values()} - set(self._secrets)
+        # A few older tokens too: a request that they signed may still be under way.
+        self._secrets = (*fresh, *self._secrets)[:8]
+        return headers
 
     async def within(self, deadline: float, work: Awaitable[T]) -> T:
         """Await `work`, but not beyond `deadline` (of the loop's clock).
@@ -220,12 +249,13 @@ class Upstream:
         except TimeoutError as error:
             raise EngineTimeoutError("The endpoint did not answer in time.", where=self.shown) from error
 
-    def clean(self, text: str) -> str:
-        """One short line without the key, whoever quoted it."""
+    def clean(self, text: str, *, limit: int = 400) -> str:
+        """One short line without our key or token, whoever quoted it."""
         text = " ".join(text.split())
-        if self._key is not None and (secret := self._key.get_secret_value()):
+        # Before it is cut: half a key must not stay.
+        for secret in self._secrets:
             text = text.replace(secret, "[key]")
-        return text if len(text) <= 400 else f"{text[:400]} …"
+        return text if len(text) <= limit else f"{text[:limit]} …"
 
     async def aclose(self) -> None:
         """Close the pool. Streams that are open break."""
@@ -253,7 +283,7 @@ class Upstream:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.timeouts.connect),
+                timeout=aiohttp.ClientTimeout(total=None, connect=self.timeouts.connect),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
                 auto_decompress=True,
@@ -262,72 +292,14 @@ class Upstream:
         return self._session
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> AthanorError:
-        status = response.status
-        said = self.clean(await _message(response))
-        where = self.shown
-        if status in {401, 403}:
-            return EngineRefusedError(
-                f"The endpoint refused our key (HTTP {status}): {said}",
-                where=where,
-                hint="Check the model's `api_key`.",
-            )
-        if status == 404:
-            return EngineRefusedError(
-                f"The endpoint knows no such model or path: {said}", where=where, hint="Check `upstream` and the URL."
-            )
-        if status in {400, 413, 422}:
-            return InputError(f"The endpoint refused the request: {said}", where=where)
-        if status in {429, 503, 529}:
-            after = retry_after(response.headers)
-            hint = f"Ask again in {after:g} s." if after is not None else "Ask again in a moment."
-            return EngineUnavailableError(
-                f"The endpoint is busy (HTTP {status}): {said}", where=where, hint=hint, retry_after=after
-            )
-        if status in {408, 504}:
-            return EngineTimeoutError(f"The endpoint timed out (HTTP {status}): {said}", where=where)
-        return EngineError(f"The endpoint answered HTTP {status}: {said}", where=where)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that an endpoint asks us to wait (RFC 9110, section 10.2.3, and the vendors' `retry-after-ms`)."""
-    try:
-        if milliseconds := headers.get("retry-after-ms"):
-            return max(0.0, float(milliseconds) / 1000)
-        value = headers.get("retry-after", "")
-        if not value:
-            return None
-        if value.replace(".", "", 1).isdecimal():
-            return float(value)
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
-
-
-async def _message(response: aiohttp.ClientResponse) -> str:
-    """What an error body says: `error.message` of JSON, or the beginning of the text."""
-    raw = b""
-    try:
-        async with asyncio.timeout(10):
-            async for chunk in response.content.iter_any():
-                raw += chunk
-                if len(raw) > _ERROR_BODY:
-                    break
-    except (TimeoutError, aiohttp.ClientError):
-        pass  # the status is known; its words are a courtesy
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return raw[:400].decode("utf-8", "replace") or "no reason given"
-    return error_message(body) or "no reason given"
-
-
-def error_message(body: object) -> str:
-    """The text of an error object in any of the shapes that are in use; empty if there is none."""
-    if isinstance(body, list) and body:  # Gemini's streams put it into an array
-        body = body[0]
-    if isinstance(body, Mapping):
-        error = body.get("error", body.get("detail", body.get("message", "")))
-        if isinstance(error, Mapping):
-            error = error.get("message", "")
-        return str(error)
-    return ""
+        raw = b""
+        try:
+            async with asyncio.timeout(10):
+                async for chunk in response.content.iter_any():
+                    raw += chunk
+                    if len(raw) > _ERROR_BODY:
+                        break
+        except (TimeoutError, aiohttp.ClientError):
+            pass  # the status is known; its words are a courtesy
+        said = self.clean(body_message(raw))
+        return refusal(response.status, response.headers, raw, said, where=self.shown)
