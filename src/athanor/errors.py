@@ -12,11 +12,15 @@ Each error says what happened (`message`), where (`where`: a file, a key, a para
     ├── AuthenticationError      unauthenticated       401
     ├── PermissionDeniedError    permission_denied     403
     ├── NotFoundError            not_found             404
+    ├── RequestTimeoutError      request_timeout       408  the caller did not send its request in time
     ├── ConflictError            conflict              409
     ├── TooLargeError            too_large             413
+    ├── RateLimitError           rate_limited          429  requests, tokens or concurrency; says when to come back
+    ├── BudgetError              budget_exceeded       429  the money of a day or month is spent
     ├── EngineError              engine_failed         502  the model failed while answering
     │   ├── EngineCrashedError   engine_crashed        502  its process died under the request
-    │   ├── EngineUnavailableError engine_unavailable  503  it is loading, or backing off after crashes
+    │   ├── EngineUnavailableError engine_unavailable  503  it is loading, backing off, busy, or out of reach
+    │   ├── EngineRefusedError   engine_refused        502  the vendor refused our key, path or model
     │   └── EngineTimeoutError   engine_timeout        504
     ├── ModelError               model_unusable        500  weights missing, or unreadable
     │   └── WeightsMismatchError weights_mismatch      500  the file is not the pinned one
@@ -26,6 +30,7 @@ Each error says what happened (`message`), where (`where`: a file, a key, a para
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -34,6 +39,9 @@ class AthanorError(Exception):
 
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
+
+    retry_after: float | None = None
+    """Seconds after which the same request may succeed, where that is known."""
 
     def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
         super().__init__(message)
@@ -101,6 +109,11 @@ class NotFoundError(AthanorError):
     status = 404
 
 
+class RequestTimeoutError(AthanorError):
+    code = "request_timeout"
+    status = 408
+
+
 class ConflictError(AthanorError):
     code = "conflict"
     status = 409
@@ -109,6 +122,30 @@ class ConflictError(AthanorError):
 class TooLargeError(AthanorError):
     code = "too_large"
     status = 413
+
+
+class RateLimitError(AthanorError):
+    """`headers` tell the caller what is left and when there is more."""
+
+    code = "rate_limited"
+    status = 429
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str | None = None,
+        hint: str | None = None,
+        retry_after: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.retry_after = retry_after
+        self.headers = dict(headers or {})
+
+
+class BudgetError(RateLimitError):
+    code = "budget_exceeded"
 
 
 class EngineError(AthanorError):
@@ -123,6 +160,16 @@ class EngineCrashedError(EngineError):
 class EngineUnavailableError(EngineError):
     code = "engine_unavailable"
     status = 503
+
+    def __init__(
+        self, message: str, *, where: str | None = None, hint: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.retry_after = retry_after
+
+
+class EngineRefusedError(EngineError):
+    code = "engine_refused"
 
 
 class EngineTimeoutError(EngineError):

@@ -26,9 +26,9 @@ def test_a_key_identifies_its_principal(store: Store, keys: Keys) -> None:
     key, secret = keys.create("ada", RoleName.ADMIN)
     assert re.fullmatch(r"ath_[A-Za-z0-9_-]{43}", secret.reveal())
     assert secret.reveal().startswith(key.hint)
-    principal = keys.identify(secret.reveal())
+    principal, _ = keys.identify(secret.reveal())
     assert (principal.id, principal.name, principal.role) == (key.principal, "ada", RoleName.ADMIN)
-    assert keys.identify(secret.reveal()) == principal
+    assert keys.identify(secret.reveal())[0] == principal
     assert keys.list() == [(key, principal)]
     assert store.audit.entries()[0].action == "key.created"
 
@@ -51,12 +51,12 @@ def test_unknown_secrets_are_refused(keys: Keys, secret: str) -> None:
 
 def test_revoked_and_expired_keys_are_refused(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     key, secret = keys.create("ada", RoleName.ADMIN, expires_at=time.time() + 100)
-    ada = keys.identify(secret.reveal())
+    ada, _ = keys.identify(secret.reveal())
     keys.revoke(key.id, by=ada)
     with pytest.raises(AuthenticationError, match="revoked"):
         keys.identify(secret.reveal())
     _, brief = keys.create("ada", RoleName.ADMIN, expires_at=time.time() + 100)
-    assert keys.identify(brief.reveal()) == ada
+    assert keys.identify(brief.reveal())[0] == ada
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 101)
     with pytest.raises(AuthenticationError, match="expired"):
@@ -91,7 +91,7 @@ def test_several_keys_of_one_principal(keys: Keys) -> None:
     assert first.principal == second.principal
     assert second.name == "laptop"
     keys.revoke(first.id)
-    assert keys.identify(secret.reveal()).name == "ada"
+    assert keys.identify(secret.reveal())[0].name == "ada"
     with pytest.raises(ConflictError, match="has the role user"):
         keys.create("ada", RoleName.ADMIN)
 

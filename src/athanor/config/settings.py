@@ -26,6 +26,8 @@ class ServerSettings(Section):
     """TCP port; 0 takes a free one."""
     max_body_mb: int = Field(default=256, gt=0)
     """Largest request body, uploads included, in MiB."""
+    max_request_mb: int = Field(default=32, gt=0)
+    """Largest request to a model, in MiB; pictures and files in it count."""
     console: bool = True
     """Serve the console in the browser."""
 
@@ -37,27 +39,198 @@ class StoreSettings(Section):
     """SQLAlchemy URL. Unset: SQLite in the home folder. PostgreSQL: `postgresql+psycopg://user@host/name`."""
 
 
+class PriceSettings(Section):
+    """What a model costs, in US dollars. Unset: the catalogue's price of that name, else nothing."""
+
+    prompt: float = Field(default=0.0, ge=0)
+    """Per million tokens of the prompt."""
+    completion: float = Field(default=0.0, ge=0)
+    """Per million tokens of the answer, reasoning included."""
+    cached: float | None = Field(default=None, ge=0)
+    """Per million prompt tokens that the vendor's cache held; unset costs as much as others."""
+    written: float | None = Field(default=None, ge=0)
+    """Per million prompt tokens written to the vendor's cache; unset costs as much as others."""
+    second: float = Field(default=0.0, ge=0)
+    """Per second that a local model computed."""
+
+
+class TimeoutSettings(Section):
+    """How long to wait for an endpoint, in seconds."""
+
+    connect_s: float = Field(default=10, gt=0)
+    """For a connection."""
+    first_token_s: float = Field(default=120, gt=0)
+    """From the request to the first piece of the answer."""
+    between_tokens_s: float = Field(default=60, gt=0)
+    """From one piece to the next."""
+    total_s: float = Field(default=600, gt=0)
+    """For the whole answer."""
+
+
+Capability = Literal[
+    "tools",
+    "image",
+    "file",
+    "json_schema",
+    "thinking",
+    "logprobs",
+    "temperature",
+    "top_p",
+    "top_k",
+    "seed",
+    "stop",
+    "presence_penalty",
+    "frequency_penalty",
+]
+"""What a model may lack."""
+
+
 class ModelSettings(Section):
     """One chat model, reached under the name of its table: `[models.NAME]`."""
 
     source: str
-    """`package:DIST/FILE`, `file:/path/model.gguf`, `hub:OWNER/REPO@REVISION/FILE`, or an `https://…/v1` URL."""
-    backend: Literal["auto", "openvino", "llamacpp", "openai", "scripted"] = "auto"
-    """What runs it. `auto` takes the fastest that loads the file."""
+    """`package:DIST/FILE`, `file:/path/model.gguf`, `hub:OWNER/REPO@REVISION/FILE`, or a URL such as
+    `https://api.openai.com/v1`."""
+    backend: Literal[
+        "auto", "openvino", "llamacpp", "openai", "responses", "azure", "anthropic", "gemini", "scripted"
+    ] = "auto"
+    """What runs it. For files, `auto` takes the fastest that loads the file; for URLs, what speaks with that host."""
     upstream: str | None = None
-    """The model's name at the URL; unset means the same name as here."""
+    """The model's name at the URL (at Azure: the deployment); unset means the same name as here."""
     api_key: SecretReference | None = None
     """Key for the URL: `{ env = "NAME" }` or `{ file = "/path" }`."""
+    api_version: str | None = None
+    """Azure's `api-version`, or Anthropic's `anthropic-version`; unset takes a current one."""
+    token_command: tuple[str, ...] | None = None
+    """Command that prints a short-lived token for the URL, in place of a key: `["az", "account", …]`."""
+    headers: dict[str, str] = {}
+    """Sent with every request to the URL. Not for secrets."""
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """Pin of the file."""
     context: int | None = Field(default=None, gt=0)
     """Tokens of context; unset takes what the model says, up to 16,384."""
+    max_tokens: int | None = Field(default=None, gt=0)
+    """Tokens of an answer where the request does not say."""
     grounded: AnswerMode | None = None
     """Answer mode it is trusted with over passages; unset takes the profile's."""
     threads: int | None = Field(default=None, gt=0)
     """Processor threads; unset takes all."""
     memory_mb: int | None = Field(default=None, gt=0)
     """Memory limit of its process, in MiB."""
+    price: PriceSettings | None = None
+    """What it costs: `{ prompt = 0.15, completion = 0.60 }`."""
+    lacks: tuple[Capability, ...] | None = None
+    """What it cannot do; unset takes the profile's. A request that needs it is refused, or loses it: see `drop`."""
+    drop: bool = False
+    """Leave out parameters that it lacks, and say so in `x-athanor-dropped`, instead of refusing the request."""
+    quality: float | None = Field(default=None, ge=0, le=1)
+    """How good it is, from 0 to 1, by your own measure; routes with a quality floor compare it."""
+    timeouts: TimeoutSettings = TimeoutSettings()
+    """How long to wait for the URL."""
+    embeddings: bool = False
+    """It is an embedding model of the URL, reached through `/v1/embeddings`."""
+
+
+class RetrySettings(Section):
+    """When a model fails before it has said anything."""
+
+    attempts: int = Field(default=2, ge=1, le=10)
+    """Tries of one model, the first included, before the next model is asked."""
+    first_pause_s: float = Field(default=0.25, ge=0)
+    """Pause after the first failure; doubles each time, with jitter. A vendor's `Retry-After` wins."""
+    longest_pause_s: float = Field(default=8, ge=0)
+    """A vendor that asks for a longer pause counts as failed, and the next model is asked at once."""
+
+
+class BreakerSettings(Section):
+    """When to stop asking a model that keeps failing."""
+
+    failures: int = Field(default=5, ge=1)
+    """Failures in a row after which it is left alone."""
+    pause_s: float = Field(default=30, gt=0)
+    """How long; then one request tries it."""
+
+
+class TaskSettings(Section):
+    """Send a task to the model that is enough for it. `athanor route train` learns it from examples."""
+
+    model: str
+    """The model for requests that the classifier recognises."""
+    labels: tuple[str, ...]
+    """Labels of the classifier that go to it."""
+
+
+class RouteSettings(Section):
+    """A name that stands for several models: `[routes.NAME]`."""
+
+    use: tuple[str, ...] = Field(min_length=1)
+    """Models, in the order in which they are preferred."""
+    pick: Literal["first", "weighted", "least_busy", "fastest", "cheapest", "task"] = "first"
+    """Which of `use` is asked first. `least_busy` balances replicas and keeps talks where their prefix is cached."""
+    weights: dict[str, float] = {}
+    """With `weighted`: shares, such as `{ a = 9, b = 1 }`."""
+    fall_back_to: tuple[str, ...] = ()
+    """Models to ask, in order, when those of `use` have failed."""
+    quality_floor: float | None = Field(default=None, ge=0, le=1)
+    """Models whose `quality` is lower, or not stated, are not picked."""
+    tasks: tuple[TaskSettings, ...] = ()
+    """With `task`: which label goes to which model; the rest goes to the first of `use`."""
+    classifier: Path | None = None
+    """With `task`: the file that `athanor route train` wrote; unset takes `routes/NAME.json` in the home folder."""
+    retry: RetrySettings = RetrySettings()
+    breaker: BreakerSettings = BreakerSettings()
+    hedge_after_s: float | None = Field(default=None, gt=0)
+    """Ask a second model too when the first has said nothing for so long, and take whoever speaks first."""
+    cache: Literal["off", "exact", "semantic"] | None = None
+    """Unset takes `cache.mode`."""
+
+
+class LimitSettings(Section):
+    """Limits of the whole system. Keys and teams have their own: `athanor keys limit`, `athanor teams limit`."""
+
+    requests_per_minute: int | None = Field(default=None, ge=0)
+    """Requests in any minute."""
+    tokens_per_minute: int | None = Field(default=None, ge=0)
+    """Tokens in any minute, prompt and answer together."""
+    concurrency: int | None = Field(default=None, ge=0)
+    """Requests at once."""
+    usd_per_day: float | None = Field(default=None, ge=0)
+    """US dollars in a day, UTC."""
+    usd_per_month: float | None = Field(default=None, ge=0)
+    """US dollars in a calendar month, UTC."""
+
+
+class CacheSettings(Section):
+    """Answers that are kept and given again. See `docs/concepts/gateway.md`."""
+
+    mode: Literal["off", "exact", "semantic"] = "off"
+    """`exact`: the same request by readers with the same rights. `semantic`: also a request that means the same, once
+    shadow comparisons have shown that it may."""
+    ttl_s: float = Field(default=3600, gt=0)
+    """Seconds that an answer is kept."""
+    max_mb: int = Field(default=64, gt=0)
+    """Memory for answers, in MiB; the least used go first."""
+    share: Literal["key", "team", "all"] = "key"
+    """Who may get an answer that another asked for. Rights to knowledge are compared in any case."""
+    false_hits: float = Field(default=0.01, gt=0, lt=1)
+    """Semantic: share of wrong answers among hits that may not be exceeded, at 95 % confidence."""
+    shadow: float = Field(default=0.05, ge=0, le=1)
+    """Semantic: share of hits that are answered anew all the same, to go on measuring."""
+
+
+class TraceSettings(Section):
+    """What is kept of requests, and where it is sent."""
+
+    keep_days: int = Field(default=30, ge=1)
+    """Traces and recorded content older than this are deleted."""
+    keep_ledger_days: int = Field(default=400, ge=1)
+    """Rows of the ledger older than this are deleted."""
+    content: bool = False
+    """Keep the text of all requests and answers; each key can also ask for it on its own."""
+    otlp_url: str | None = None
+    """Send traces to this OTLP/HTTP endpoint, such as `http://127.0.0.1:4318/v1/traces`."""
+    otlp_headers: dict[str, SecretReference] = {}
+    """Headers for that endpoint, such as `{ authorization = { env = "OTLP_TOKEN" } }`."""
 
 
 class KnowledgeSettings(Section):
@@ -100,6 +273,10 @@ class Settings(Section):
     chat: str = "smollm2-135m"
     """The model that answers when none is named: a `[models.NAME]` or a name from the catalogue."""
     models: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")], ModelSettings] = {}
+    routes: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")], RouteSettings] = {}
+    limits: LimitSettings = LimitSettings()
+    cache: CacheSettings = CacheSettings()
+    traces: TraceSettings = TraceSettings()
     knowledge: KnowledgeSettings = KnowledgeSettings()
     ingest: IngestSettings = IngestSettings()
     processor_wait: Literal["passive", "active"] = "passive"

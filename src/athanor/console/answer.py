@@ -67,7 +67,7 @@ class Turn:
             self._grow()
         elif isinstance(event, Cited):
             self._cite(event)
-        else:
+        elif isinstance(event, Finished):
             self._finish(event)
 
     def expect(self, mode: AnswerMode | None) -> None:

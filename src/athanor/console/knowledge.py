@@ -26,8 +26,8 @@ from athanor.console.widgets import (
 )
 from athanor.console.words import many, size
 from athanor.errors import AthanorError
-from athanor.governance import require
-from athanor.types import Document, DocumentStatus, KnowledgeBase, RoleName
+from athanor.governance import Right, require
+from athanor.types import Document, DocumentStatus, KnowledgeBase
 
 ROWS = 200
 """Documents drawn at once."""
@@ -200,7 +200,7 @@ class _Page:
     async def _create(self, event: GenericEventArguments) -> None:
         name = str(event.args.get("name", "")) if isinstance(event.args, dict) else ""
         try:
-            require(self._principal, RoleName.DEVELOPER)
+            require(self._principal, Right.BUILD)
             base = await self._app.knowledge.create(name, by=self._principal)
         except AthanorError as error:
             self._tell(error)
@@ -212,7 +212,7 @@ class _Page:
         if self._base is None or not isinstance(ids, list):
             return
         try:
-            require(self._principal, RoleName.DEVELOPER)
+            require(self._principal, Right.BUILD)
             files = [await to_thread.run_sync(self._app.store.files.get, str(file)) for file in ids]
             own = {file.name: file.id for file in files if file.principal == self._principal.id}
             await self._app.ingestion.enqueue_files(self._base, own, by=self._principal)
@@ -231,7 +231,7 @@ class _Page:
 
     async def _do(self, document: str) -> None:
         try:
-            require(self._principal, RoleName.DEVELOPER)
+            require(self._principal, Right.BUILD)
             await self._app.knowledge.remove(document, by=self._principal)
         except AthanorError as error:
             self._tell(error)
@@ -244,7 +244,7 @@ class _Page:
 
         async def act() -> None:
             try:
-                require(self._principal, RoleName.DEVELOPER)
+                require(self._principal, Right.BUILD)
                 await self._app.knowledge.delete(base, by=self._principal)
             except AthanorError as error:
                 self._tell(error)

@@ -14,7 +14,8 @@ from nicegui import ui
 from nicegui.element import Element
 
 from athanor.errors import AthanorError
-from athanor.types import Principal, RoleName
+from athanor.governance import Right, may
+from athanor.types import Principal
 
 Act = Callable[..., object]
 """What a click does: a function or a coroutine function, whose result is not used."""
@@ -193,7 +194,7 @@ def page(active: str, title: str) -> Iterator[Tag]:
 
 def may_edit(principal: Principal) -> bool:
     """May this person change what knowledge bases hold."""
-    return principal.role is not RoleName.USER
+    return may(principal, Right.BUILD)
 
 
 def goto(sign: str, label: str, path: str, *, css: str = "") -> Tag:

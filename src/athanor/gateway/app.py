@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,14 +19,17 @@ from athanor.engines import Embedder, LocalSettings, Reranker
 from athanor.engines.adapters.onnx import OnnxEmbedder, OnnxReranker, onnx_process
 from athanor.engines.missing import MissingEmbedder
 from athanor.errors import AthanorError
+from athanor.gateway.limits import Limiter
 from athanor.gateway.models import Models
 from athanor.gateway.router import Router
 from athanor.governance import Keys, Links
+from athanor.guards import Chain, Guard
 from athanor.models import resolve_embedder, resolve_reranker
-from athanor.observe import Action, AuditLog, Metrics, Spans
-from athanor.rag import AnswerSettings, Ingestion, Knowledge, Retriever
+from athanor.observe import Action, AuditLog, Ledger, Metrics, Redact
+from athanor.plugins import load, names
+from athanor.rag import Ingestion, Knowledge, Retriever
 from athanor.store import Store
-from athanor.types import File, Job, Principal, RoleName, new_id
+from athanor.types import File, Job, Limits, Principal, RoleName, new_id
 
 Handler = Callable[[Job], Awaitable[Mapping[str, object]]]
 
@@ -41,7 +45,7 @@ class App:
     keys: Keys
     links: Links
     audit: AuditLog
-    spans: Spans
+    ledger: Ledger
     metrics: Metrics
     models: Models
     embedder: Embedder
@@ -49,6 +53,8 @@ class App:
     knowledge: Knowledge
     ingestion: Ingestion
     router: Router
+    limits: Limiter
+    guards: Guard
     handlers: Mapping[str, Handler]
     """Job kind → what does it."""
 
@@ -148,7 +154,8 @@ async def open_app(
             file_bytes=settings.ingest.max_file_mb << 20,
         )
         parsers = await stack.enter_async_context(ParserPool(size=settings.ingest.workers, limits=limits))
-        app = _compose(settings, store, models, used, reranker, parsers)
+        app = await to_thread.run_sync(_compose, settings, store, models, used, reranker, parsers)
+        stack.push_async_callback(app.router.aclose)
         await to_thread.run_sync(_first_key, app)
         yield app
 
@@ -166,11 +173,6 @@ def _compose(
     ingestion = Ingestion(
         store, parsers, embedder, chunk_tokens=settings.knowledge.chunk_tokens, workers=settings.ingest.workers
     )
-    answers = AnswerSettings(
-        mode=settings.knowledge.mode,
-        threshold=settings.knowledge.threshold,
-        max_sentences=settings.knowledge.max_sentences,
-    )
     return App(
         settings=settings,
         instance=new_id("run"),
@@ -178,16 +180,31 @@ def _compose(
         keys=Keys(store),
         links=Links(store),
         audit=AuditLog(store),
-        spans=Spans(store, metrics),
+        ledger=Ledger(store, metrics, content=settings.traces.content, redact=_redactors()),
         metrics=metrics,
         models=models,
         embedder=embedder,
         reranker=reranker,
         knowledge=knowledge,
         ingestion=ingestion,
-        router=Router(store, models, knowledge, embedder, reranker, answers),
+        router=Router(settings, store, models, knowledge, embedder, reranker),
+        limits=_limiter(settings, store),
+        guards=Chain(),
         handlers={Ingestion.KIND: ingestion.run},
     )
+
+
+def _redactors() -> list[Redact]:
+    return [load("redactors", name) for name in names("redactors")]
+
+
+def _limiter(settings: Settings, store: Store) -> Limiter:
+    """The limits, with what the ledger says was spent before this start."""
+    limiter = Limiter(Limits(**settings.limits.model_dump()))
+    now = datetime.now(UTC)
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    limiter.restore(store.requests.spent(today.timestamp()), store.requests.spent(today.replace(day=1).timestamp()))
+    return limiter
 
 
 def _onnx(settings: Settings) -> tuple[Embedder, Reranker | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,9 +13,10 @@ from anyio import to_thread
 
 from athanor.config import ModelSettings, Settings
 from athanor.engines import Engine, build_engine
+from athanor.engines.wrappers.metered import Metered
 from athanor.errors import AthanorError, NotFoundError
 from athanor.models import resolve_chat
-from athanor.types import EngineState, EngineStatus
+from athanor.types import FREE, EngineState, EngineStatus, Profile
 
 
 class Model:
@@ -41,11 +43,14 @@ class Model:
         Raises:
             AthanorError: the model cannot be found, or its weights are not the pinned ones.
         """
+        if self._engine is not None:
+            return self._engine
         async with self._lock:
             if self._engine is None:
                 try:
                     resolved = await to_thread.run_sync(resolve_chat, self.name, self._settings, self._home)
-                    self._engine = build_engine(resolved, self._settings, home=self._home, wait=self._wait)
+                    engine = build_engine(resolved, self._settings, home=self._home, wait=self._wait)
+                    self._engine = engine if engine.profile.price == FREE else Metered(engine)
                 except AthanorError as error:
                     self._error = error
                     raise
@@ -68,6 +73,9 @@ class Model:
             "context": profile.context if profile else None,
             "grounded": profile.grounded if profile else None,
             "note": profile.note if profile else "",
+            "price": _price(profile) if profile else None,
+            "remote": profile.remote if profile else False,
+            "quality": profile.quality if profile else None,
         }
 
     def state(self) -> EngineState:
@@ -83,11 +91,17 @@ class Model:
             await self._engine.aclose()
 
 
+def _price(profile: Profile) -> dict[str, float | None]:
+    return asdict(profile.price)
+
+
 class Models:
     """All chat models by name: those of the settings, and the default from the catalogue."""
 
     def __init__(self, settings: Settings) -> None:
-        named: Mapping[str, ModelSettings | None] = {settings.chat: None, **settings.models}
+        chat = {name: entry for name, entry in settings.models.items() if not entry.embeddings}
+        default: Mapping[str, ModelSettings | None] = {} if settings.chat in settings.routes else {settings.chat: None}
+        named: Mapping[str, ModelSettings | None] = {**default, **chat}
         self.default = settings.chat
         self._models = {
             name: Model(name, entry, settings.home, settings.processor_wait) for name, entry in sorted(named.items())
@@ -115,7 +129,8 @@ class Models:
     async def start_default(self) -> None:
         """Begin loading the default model. What goes wrong is in its state."""
         with suppress(AthanorError):
-            await (await self.get(self.default).engine()).start()
+            if self.default in self:
+                await (await self.get(self.default).engine()).start()
 
     async def aclose(self) -> None:
         for model in self._models.values():

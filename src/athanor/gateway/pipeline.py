@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-import anyio
-
-from athanor.errors import AthanorError
+from athanor.engines.needs import without_lacking
+from athanor.errors import EngineError
 from athanor.gateway.app import App
-from athanor.types import NO_USAGE, Context, Event, Finished, Request, TextDelta
+from athanor.types import Context, Event, Finished, Request, Started
 
 
 async def handle(request: Request, ctx: Context, app: App) -> AsyncGenerator[Event, None]:
-    """Answer `request` for `ctx.principal`, and leave one request row and one trace behind, whatever happens."""
-    usage, first, status = NO_USAGE, None, "cancelled"
-    started = time.perf_counter()
-    with app.spans.open(ctx, "request", model=request.model) as span:
-        try:
-            engine = await app.router.resolve(request.model)
-            async with aclosing(engine.run(request, ctx)) as events:
+    """Answer `request` for `ctx.principal`: one `Started`, the answer, one `Finished`.
+
+    Leaves one row in the ledger and one trace behind, whatever happens; `Finished` is given out when they are stored.
+    Engines that call engines (knowledge bases, agents, routes) do so under this one hold, and what the inner ones used
+    arrives here with their events, so that it is counted once.
+    """
+    end: Finished | None = None
+    async with app.ledger.open(request.model, ctx) as entry:
+        ctx = entry.ctx
+        target = await app.router.resolve(request.model, ctx)
+        request, dropped = without_lacking(request, target.engine.profile)
+        with app.limits.hold(ctx, request, target.engine.profile) as hold:
+            request = await app.guards.check_input(hold.request, ctx)
+            entry.record(request)
+            answer = target.engine.run(request, ctx)
+            async with aclosing(app.guards.check_output(answer, ctx)) as events:
                 async for event in events:
-                    if first is None and isinstance(event, TextDelta) and event.text:
-                        first = time.perf_counter() - started
-                    usage += event.usage
+                    if entry.first_token is None:
+                        yield entry.started(dropped, hold.headers())
+                    entry.add(event)
+                    hold.usage = entry.usage
                     if isinstance(event, Finished):
-                        status = "ok"
-                    yield event
-        except AthanorError as error:
-            status = error.code
-            raise
-        finally:
-            with anyio.CancelScope(shield=True):  # a closed tab must still be on the books
-                await app.spans.settle(span, request, usage, first_token=first, status=status)
+                        end = event
+                    elif not isinstance(event, Started):
+                        yield event
+        if end is None:
+            raise EngineError("The answer broke off.", hint="Ask again. If it recurs, look at the server's log.")
+        app.limits.learn(target.engine.profile.name, entry.usage)
+    yield end

@@ -79,8 +79,8 @@ class Keys:
             self._audit.record(Action.KEY_CREATED, by=by, subject=key.id, details=details, conn=conn)
         return key, secret
 
-    def identify(self, secret: str) -> Principal:
-        """Whose key `secret` is. Cheap: a key that was seen in the last seconds costs one hash.
+    def identify(self, secret: str) -> tuple[Principal, ApiKey]:
+        """Whose key `secret` is, and the key. Cheap: a key that was seen in the last seconds costs one hash.
 
         Time does not depend on how much of a secret is right: what is looked up is its hash.
 
@@ -97,7 +97,7 @@ class Keys:
             raise AuthenticationError("This key was revoked.", hint="Ask for a new one.")
         if key.expires_at is not None and key.expires_at <= now:
             raise AuthenticationError("This key has expired.", hint="Ask for a new one.")
-        return known.principal
+        return known.principal, key
 
     def list(self) -> list[tuple[ApiKey, Principal]]:
         """All keys with their principals, oldest first, revoked and expired ones included."""

@@ -11,6 +11,7 @@ from athanor import __version__
 from athanor.gateway import App
 from athanor.server import chat, files, models, own, vector_stores
 from athanor.server.auth import principal
+from athanor.server.door import Express
 from athanor.server.errors import install_error_handlers
 from athanor.server.limits import BodyLimit, SameOrigin
 from athanor.server.sse import JSON
@@ -28,6 +29,8 @@ def create_app(app: App) -> FastAPI:
     )
     http.state.athanor = app
     install_error_handlers(http)
+    # The last one added is the first to see a request.
+    http.add_middleware(Express, http=http)
     http.add_middleware(SameOrigin, loopback=is_loopback(app.settings.server.host))
     http.add_middleware(BodyLimit, limit=app.settings.server.max_body_mb << 20)
     for room in (chat, models, files, vector_stores, own):

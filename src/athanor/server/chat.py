@@ -12,39 +12,43 @@ from starlette.responses import Response, StreamingResponse
 
 from athanor.errors import AthanorError
 from athanor.gateway import App, handle
-from athanor.server.auth import application, context_for
+from athanor.server.auth import application, context
+from athanor.server.door import Door
 from athanor.server.errors import error_body
 from athanor.server.sse import DONE, JSON, sse
 from athanor.server.wire import ChatRequest
-from athanor.types import Cited, Context, Event, Finished, FinishReason, TextDelta, Usage
+from athanor.types import NO_USAGE, Cited, Context, Event, Finished, FinishReason, Started, TextDelta, Usage
 
-router = APIRouter(tags=["chat"])
-_context = context_for("chat.completions")
+router = APIRouter(tags=["chat"], route_class=Door)
+STREAM = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
-@router.post("/v1/chat/completions", summary="Answer a conversation; a knowledge base is a model name")
+@router.post(
+    "/v1/chat/completions",
+    name="chat.completions",
+    summary="Answer a conversation; a knowledge base is a model name",
+    response_class=JSON,
+)
 async def chat_completions(
-    body: ChatRequest, app: App = Depends(application), ctx: Context = Depends(_context)
+    body: ChatRequest, app: App = Depends(application), ctx: Context = Depends(context)
 ) -> Response:
-    events = handle(body.to_request(), ctx, app)
-    headers = {"x-athanor-trace": ctx.trace}
+    request = body.to_request()
+    events = handle(request, ctx, app)
+    # The first event is awaited before the status line is sent: a refused request is a 4xx and not a broken 200.
+    started = await anext(events)
+    assert isinstance(started, Started)
+    headers = answer_headers(started, ctx)
     if not body.stream:
         return JSON(await _whole(events, body.model, ctx), headers=headers)
-    # The first event is awaited before the status line is sent: a refused request is a 4xx and not a broken 200.
-    first = await anext(events)
     usage = body.stream_options is not None and body.stream_options.include_usage
-    stream = _chunks(first, events, body.model, ctx, with_usage=usage)
-    return StreamingResponse(
-        stream,
-        media_type="text/event-stream",
-        headers={**headers, "cache-control": "no-store", "x-accel-buffering": "no"},
-    )
+    stream = _chunks(events, body.model, ctx, with_usage=usage)
+    return StreamingResponse(stream, media_type="text/event-stream", headers=headers | STREAM)
 
 
 async def _whole(events: AsyncIterator[Event], model: str, ctx: Context) -> dict[str, Any]:
     text: list[str] = []
     annotations: list[dict[str, Any]] = []
-    usage, end = Usage(), Finished()
+    usage, end = NO_USAGE, Finished()
     async for event in events:
         usage += event.usage
         match event:
@@ -65,10 +69,10 @@ async def _whole(events: AsyncIterator[Event], model: str, ctx: Context) -> dict
 
 
 async def _chunks(
-    first: Event, events: AsyncGenerator[Event, None], model: str, ctx: Context, *, with_usage: bool
+    events: AsyncGenerator[Event, None], model: str, ctx: Context, *, with_usage: bool
 ) -> AsyncIterator[bytes]:
     head = _head(ctx, model, "chat.completion.chunk")
-    usage = Usage()
+    usage = NO_USAGE
 
     def chunk(delta: dict[str, Any], reason: str | None = None, **extra: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
@@ -78,8 +82,7 @@ async def _chunks(
         # A client that leaves closes this generator between two events: the request behind it must be closed with it.
         async with aclosing(events):
             yield chunk({"role": "assistant", "content": ""})
-            event: Event | None = first
-            while event is not None:
+            async for event in events:
                 usage += event.usage
                 match event:
                     case TextDelta():
@@ -89,7 +92,6 @@ async def _chunks(
                         yield chunk({"annotations": [annotation(event)]})
                     case Finished():
                         yield chunk({}, _reason(event), athanor=_own(event, ctx))
-                event = await anext(events, None)
             if with_usage:
                 yield sse({**head, "choices": [], "usage": _usage(usage)})
     except AthanorError as error:
@@ -117,6 +119,16 @@ def annotation(event: Cited) -> dict[str, Any]:
             "title": cited.title,
         },
     }
+
+
+def answer_headers(started: Started, ctx: Context) -> dict[str, str]:
+    """What is told of an answer beside it: its trace, who gave it, what was left out, and the caller's limits."""
+    headers = {"x-athanor-trace": ctx.trace, "x-athanor-model": started.target.encode("ascii", "replace").decode()}
+    if started.cached:
+        headers["x-athanor-cache"] = started.cached
+    if started.dropped:
+        headers["x-athanor-dropped"] = ", ".join(started.dropped)
+    return headers | dict(started.headers)
 
 
 def _head(ctx: Context, model: str, kind: str) -> dict[str, Any]:

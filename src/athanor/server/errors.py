@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from athanor.errors import AthanorError, EngineUnavailableError, InputError
+from athanor.errors import AthanorError, BudgetError, EngineUnavailableError, InputError, RateLimitError
 from athanor.server.sse import JSON
 
-_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
 
 
 def error_body(error: AthanorError) -> dict[str, Any]:
     """`{"error": {"message", "type", "code", "param", "hint"}}`."""
     kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
+    if isinstance(error, BudgetError):
+        kind = "insufficient_quota"  # as OpenAI's SDKs know it: asking again at once is no use
     message = f"{error.message} {error.hint}" if error.hint else error.message
     return {"error": {"message": message, "type": kind, "code": error.code, "param": error.where, "hint": error.hint}}
+
+
+def error_headers(error: AthanorError) -> dict[str, str]:
+    """`Retry-After` in whole seconds (RFC 9110, section 10.2.3), and what is left of the caller's limits."""
+    after = error.retry_after
+    if after is None and isinstance(error, EngineUnavailableError):
+        after = 1.0
+    headers = {"retry-after": str(math.ceil(after))} if after is not None else {}
+    return headers | error.headers if isinstance(error, RateLimitError) else headers
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -26,8 +43,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(AthanorError)
     async def _known(_: Request, error: AthanorError) -> JSON:
-        headers = {"Retry-After": "1"} if isinstance(error, EngineUnavailableError) else None
-        return JSON(error_body(error), status_code=error.status, headers=headers)
+        return JSON(error_body(error), status_code=error.status, headers=error_headers(error))
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> JSON:

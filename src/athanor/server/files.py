@@ -12,8 +12,9 @@ from starlette.responses import FileResponse, Response
 
 from athanor.errors import NotFoundError
 from athanor.gateway import App
+from athanor.governance import Right, may
 from athanor.server.auth import application, principal
-from athanor.types import File, Principal, RoleName
+from athanor.types import File, Principal
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 
@@ -78,7 +79,7 @@ async def _own(app: App, file: str, who: Principal) -> File:
 
 
 def _sees_all(who: Principal) -> bool:
-    return who.role in {RoleName.ADMIN, RoleName.OPERATOR}
+    return may(who, Right.REVIEW)
 
 
 def wire(file: File) -> dict[str, Any]:

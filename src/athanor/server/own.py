@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from athanor.gateway import App
-from athanor.governance import require
+from athanor.governance import Right, require
 from athanor.server.auth import application, principal
 from athanor.server.sse import JSON
 from athanor.types import ApiKey, Hit, Job, Principal, RoleName
@@ -60,7 +60,7 @@ async def sync(
     base: str, body: SyncBody, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
     # Reading any folder of the machine is the owner's right, not a user's.
-    require(who, RoleName.ADMIN)
+    require(who, Right.ADMINISTER)
     found = await app.knowledge.ensure(base, by=who)
     return await _job(app, await app.ingestion.enqueue_folder(found, Path(body.folder), by=who))
 
@@ -102,7 +102,7 @@ async def text(
 
 @router.delete("/documents/{document}", summary="Delete a document, all its versions")
 async def remove(document: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
-    require(who, RoleName.DEVELOPER)
+    require(who, Right.BUILD)
     await app.knowledge.remove(document, by=who)
     return {"id": document, "deleted": True}
 
@@ -119,7 +119,7 @@ async def job(job: str, app: App = Depends(application), _: Principal = Depends(
 
 @router.post("/jobs/{job}/cancel", summary="Stop a job")
 async def cancel(job: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
-    require(who, RoleName.DEVELOPER)
+    require(who, Right.BUILD)
     await app.cancel(job, by=who)
     return await _job(app, await to_thread.run_sync(app.store.jobs.get, job))
 
@@ -136,7 +136,7 @@ async def feedback(
 async def create_key(
     body: KeyBody, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
-    require(who, RoleName.ADMIN)
+    require(who, Right.ADMINISTER)
     expires = time.time() + 86400 * body.days if body.days else None
     key, secret = await to_thread.run_sync(lambda: app.keys.create(body.name, body.role, expires_at=expires, by=who))
     return {"id": key.id, "name": key.name, "secret": secret.reveal()}
@@ -144,14 +144,14 @@ async def create_key(
 
 @router.get("/keys", summary="Keys, without their secrets")
 async def list_keys(app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
-    require(who, RoleName.ADMIN)
+    require(who, Right.ADMINISTER)
     pairs = await to_thread.run_sync(app.keys.list)
     return {"data": [_key(key, owner) for key, owner in pairs]}
 
 
 @router.delete("/keys/{key}", summary="Refuse a key from now on")
 async def revoke_key(key: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
-    require(who, RoleName.ADMIN)
+    require(who, Right.ADMINISTER)
     await to_thread.run_sync(lambda: app.keys.revoke(key, by=who))
     return {"id": key, "revoked": True}
 

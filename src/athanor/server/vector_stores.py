@@ -9,11 +9,11 @@ from fastapi import APIRouter, Depends
 
 from athanor.errors import NotFoundError
 from athanor.gateway import App
-from athanor.governance import require
+from athanor.governance import Right, require
 from athanor.rag import Ingestion
 from athanor.server.auth import application, principal
 from athanor.server.wire import SearchRequest, VectorStoreFileRequest, VectorStoreRequest, VectorStoreUpdate
-from athanor.types import Document, DocumentStatus, File, JobState, KnowledgeBase, Principal, RoleName, new_id
+from athanor.types import Document, DocumentStatus, File, JobState, KnowledgeBase, Principal, new_id
 
 router = APIRouter(prefix="/v1/vector_stores", tags=["knowledge"])
 
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/vector_stores", tags=["knowledge"])
 async def create(
     body: VectorStoreRequest, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
-    require(who, RoleName.DEVELOPER)
+    require(who, Right.BUILD)
     base = await app.knowledge.create(body.name or new_id("kb"), by=who)
     if body.file_ids:
         await _attach(app, base, body.file_ids, who)
@@ -43,7 +43,7 @@ async def get(store: str, app: App = Depends(application), _: Principal = Depend
 async def update(
     store: str, body: VectorStoreUpdate, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
-    require(who, RoleName.DEVELOPER)
+    require(who, Right.BUILD)
     base = await app.knowledge.base(store)
     if body.name:
         base = await app.knowledge.rename(base, body.name, by=who)
@@ -52,7 +52,7 @@ async def update(
 
 @router.delete("/{store}", summary="Delete a knowledge base and all its documents")
 async def delete(store: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
-    require(who, RoleName.DEVELOPER)
+    require(who, Right.BUILD)
     base = await app.knowledge.base(store)
     await app.knowledge.delete(base, by=who)
     return {"id": base.id, "object": "vector_store.deleted", "deleted": True}
@@ -95,7 +95,7 @@ async def search(
 async def attach(
     store: str, body: VectorStoreFileRequest, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
-    require(who, RoleName.DEVELOPER)
+    require(who, Right.BUILD)
     base = await app.knowledge.base(store)
     (file,) = await _attach(app, base, [body.file_id], who)
     return await _file(app, base, file)
@@ -120,7 +120,7 @@ async def get_file(
 async def detach(
     store: str, file: str, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
-    require(who, RoleName.DEVELOPER)
+    require(who, Right.BUILD)
     base = await app.knowledge.base(store)
     document = await _of_file(app, base, file)
     if document is None:

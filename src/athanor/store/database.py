@@ -19,7 +19,9 @@ from athanor.store.keys import Keys
 from athanor.store.knowledge import Knowledge
 from athanor.store.links import Links
 from athanor.store.principals import Principals
-from athanor.store.spans import Requests, Spans
+from athanor.store.requests import Contents, Requests, Traces
+from athanor.store.responses import Responses
+from athanor.store.teams import Teams
 from athanor.store.text_postgresql import PostgreSQLText
 from athanor.store.text_sqlite import SQLiteText
 from athanor.store.transactions import Database
@@ -37,6 +39,7 @@ class Store:
         self.database = database
         self.blobs = Blobs(blobs)
         index: TextIndex = SQLiteText() if database.dialect == "sqlite" else PostgreSQLText()
+        self.teams = Teams(database)
         self.principals = Principals(database)
         self.keys = Keys(database)
         self.links = Links(database)
@@ -44,8 +47,10 @@ class Store:
         self.knowledge = Knowledge(database, index, self.blobs)
         self.chunks = Chunks(database, index)
         self.jobs = Jobs(database)
-        self.spans = Spans(database)
         self.requests = Requests(database)
+        self.traces = Traces(database)
+        self.contents = Contents(database)
+        self.responses = Responses(database)
         self.feedback = Feedback(database)
         self.audit = Audit(database)
         self.writer = GroupedWriter(database)

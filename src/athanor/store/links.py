@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, insert, or_, update
 
 from athanor.store import tables as t
 from athanor.store.base import Repository
-from athanor.store.principals import principal_of
+from athanor.store.principals import WITH_TEAM, principal_of
 from athanor.types import Principal
 
 
@@ -37,7 +37,7 @@ class Links(Repository):
             owner = c.scalar(used)
             if owner is None:
                 return None
-            return principal_of(c.execute(select(t.principals).where(t.principals.c.id == owner)).one())
+            return principal_of(c.execute(WITH_TEAM.where(t.principals.c.id == owner)).one())
 
     def open_session(self, hash_: str, principal: str, *, expires_at: float, conn: Connection | None = None) -> None:
         """Store a session of a principal (by id)."""
@@ -49,8 +49,8 @@ class Links(Repository):
         """The principal of a session and when it expires; `None` where it is unknown, revoked or expired."""
         session = t.sessions.c
         query = (
-            select(t.principals, session.expires_at)
-            .join(t.sessions)
+            WITH_TEAM.add_columns(session.expires_at)
+            .join(t.sessions, session.principal == t.principals.c.id)
             .where(session.hash == hash_, session.revoked_at.is_(None), session.expires_at > time.time())
         )
         with self._db.reading(conn) as c:

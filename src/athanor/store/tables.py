@@ -13,6 +13,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Double,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -41,6 +43,15 @@ _JSON = JSON().with_variant(JSONB(), "postgresql")
 # SQLite's only self-numbering key is INTEGER; PostgreSQL's INTEGER would end at 2^31.
 _SEQ = BigInteger().with_variant(Integer(), "sqlite")
 
+teams = Table(
+    "teams",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("limits", _JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
 principals = Table(
     "principals",
     metadata,
@@ -48,6 +59,7 @@ principals = Table(
     Column("name", Text, nullable=False, unique=True),
     Column("role", Text, nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("team", ForeignKey("teams.id")),
 )
 
 keys = Table(
@@ -61,6 +73,10 @@ keys = Table(
     Column("created_at", Double, nullable=False),
     Column("expires_at", Double),
     Column("revoked_at", Double),
+    Column("scopes", _JSON, nullable=False, server_default=text("'{}'")),
+    Column("limits", _JSON, nullable=False, server_default=text("'{}'")),
+    Column("record_content", Boolean, nullable=False, server_default=text("FALSE")),
+    Column("replaced_by", Text),
 )
 
 links = Table(
@@ -205,6 +221,7 @@ job_items = Table(
     Column("updated_at", Double, nullable=False),
 )
 
+# The ledger: one row for each request.
 requests = Table(
     "requests",
     metadata,
@@ -220,26 +237,57 @@ requests = Table(
     Column("seconds", Double, nullable=False),
     Column("first_token", Double),
     Column("cost", Double, nullable=False),
+    Column("written_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("reasoning_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("duration", Double, nullable=False, server_default="0"),
+    Column("key", Text),
+    Column("team", Text),
+    Column("target", Text, nullable=False, server_default=""),
+    Column("cache", Text, nullable=False, server_default=""),
+    Column("saved", Double, nullable=False, server_default="0"),
     Index("ix_requests_principal_at", "principal", "at"),
 )
 
-spans = Table(
-    "spans",
+# All spans of a trace in one row: they are written and read together, and a row for each would cost ten times as much.
+traces = Table(
+    "traces",
+    metadata,
+    Column("trace", Text, primary_key=True),
+    Column("at", Double, nullable=False, index=True),
+    Column("spans", Text, nullable=False),
+)
+
+contents = Table(
+    "contents",
+    metadata,
+    Column("trace", Text, primary_key=True),
+    Column("at", Double, nullable=False, index=True),
+    Column("request", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+)
+
+responses = Table(
+    "responses",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("trace", Text, nullable=False, index=True),
-    Column("parent", Text),
-    Column("name", Text, nullable=False),
-    Column("started_at", Double, nullable=False),
-    Column("duration", Double, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("attributes", _JSON, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("previous", Text),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False, index=True),
+    Column("body", _JSON, nullable=False),
+    Column("items", _JSON, nullable=False),
 )
-Index(
-    "ix_spans_roots",
-    spans.c.started_at,
-    sqlite_where=spans.c.parent.is_(None),
-    postgresql_where=spans.c.parent.is_(None),
+
+cache_shadows = Table(
+    "cache_shadows",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("route", Text, nullable=False),
+    Column("embedder", Text, nullable=False),
+    Column("similarity", Double, nullable=False),
+    Column("same", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+    Index("ix_cache_shadows_route_embedder", "route", "embedder"),
 )
 
 feedback = Table(

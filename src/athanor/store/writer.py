@@ -98,7 +98,7 @@ class GroupedWriter:
                 for work, future in group:
                     try:
                         with self._db.translated():
-                            done.append((future, _in_savepoint(conn, work)))
+                            done.append((future, in_savepoint(conn, work)))
                     except Exception as error:
                         refused.append((future, error))
         except BaseException as failure:  # a future that never resolves would hang its request
@@ -111,7 +111,8 @@ class GroupedWriter:
             future.set_exception(cause)
 
 
-def _in_savepoint(conn: Connection, work: Callable[[Connection], T]) -> T:
+def in_savepoint(conn: Connection, work: Callable[[Connection], T]) -> T:
+    """Run `work` so that an error of its own takes back what it wrote, and nothing else of the transaction."""
     hooks = count_hooks(conn)
     # By hand: `begin_nested` builds and compiles its statements anew, which cost as much as the insert.
     conn.exec_driver_sql("SAVEPOINT item")

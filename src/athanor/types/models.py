@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from athanor.types.chat import Usage
 from athanor.types.knowledge import AnswerMode
 
 
@@ -28,6 +29,36 @@ class EngineState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """US dollars: per million tokens, and per second of compute."""
+
+    prompt: float = 0.0
+    completion: float = 0.0
+    cached: float | None = None
+    """Prompt tokens read from the vendor's cache; `None` costs as much as others."""
+    written: float | None = None
+    """Prompt tokens written to the vendor's cache; `None` costs as much as others."""
+    second: float = 0.0
+    """For local models: a measured second of the machine."""
+
+    def of(self, usage: Usage) -> float:
+        """What `usage` costs, in US dollars."""
+        plain = usage.prompt_tokens - usage.cached_tokens - usage.written_tokens
+        cached = self.prompt if self.cached is None else self.cached
+        written = self.prompt if self.written is None else self.written
+        tokens = (
+            plain * self.prompt
+            + usage.cached_tokens * cached
+            + usage.written_tokens * written
+            + usage.completion_tokens * self.completion
+        )
+        return tokens / 1e6 + usage.seconds * self.second
+
+
+FREE = Price()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """What a chat model is and can do."""
 
@@ -40,11 +71,20 @@ class Profile:
     note: str = ""
     """For people: limits they should know of; shown in the console."""
     json_schema: bool = False
-    temperature: float = 0.0
+    temperature: float | None = 0.0
+    """Where the request does not say; `None` leaves it to the vendor."""
     max_tokens: int = 512
-    prompt_price: float = 0.0
-    """US dollars per million tokens."""
-    completion_price: float = 0.0
+    """Of the answer, where the request does not say: what a hold is made for."""
+    price: Price = FREE
+    lacks: frozenset[str] = frozenset()
+    """Parameters that it does not know: `tools`, `image`, `file`, `json_schema`, `thinking`, `logprobs`, or a name of
+    `Sampling`."""
+    drop: bool = False
+    """Leave out what it lacks and say so, instead of refusing the request."""
+    quality: float | None = None
+    """From 0 to 1, as measured or believed by whoever set it up: what a route's quality floor is compared with."""
+    remote: bool = False
+    """Requests leave this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,57 @@ from typing import Any
 
 
 class RoleName(StrEnum):
-    """Roles of a principal, strongest first."""
+    """Roles of a principal. What each may do is in `governance.roles`."""
 
     ADMIN = "admin"
     OPERATOR = "operator"
+    REVIEWER = "reviewer"
     DEVELOPER = "developer"
     USER = "user"
+    AUDITOR = "auditor"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a key, a team or the whole system may use. `None` is without a limit."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    """Prompt and answer together."""
+    concurrency: int | None = None
+    """Requests at once."""
+    usd_per_day: float | None = None
+    """US dollars in one day, UTC."""
+    usd_per_month: float | None = None
+    """US dollars in one calendar month, UTC."""
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scopes:
+    """What a key opens: names with `*` as a wildcard. `None` is everything."""
+
+    models: tuple[str, ...] | None = None
+    """Models and routes."""
+    knowledge: tuple[str, ...] | None = None
+    """Knowledge bases."""
+    doors: tuple[str, ...] | None = None
+    """Interfaces, such as `chat.completions`, `embeddings`, `messages`."""
+
+
+ALL_SCOPES = Scopes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Team:
+    """Principals that share limits and a budget."""
+
+    id: str
+    name: str
+    created_at: float
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +68,7 @@ class Principal:
     name: str
     role: RoleName
     created_at: float
+    team: Team | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +83,12 @@ class ApiKey:
     created_at: float
     expires_at: float | None = None
     revoked_at: float | None = None
+    scopes: Scopes = ALL_SCOPES
+    limits: Limits = NO_LIMITS
+    record_content: bool = False
+    """Keep the text of requests and answers beside their traces."""
+    replaced_by: str | None = None
+    """The key that it was rotated into."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

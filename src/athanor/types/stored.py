@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from athanor.types.chat import NO_USAGE, Usage
 from athanor.types.knowledge import DocumentStatus
@@ -53,7 +55,7 @@ class VectorChanges:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:
-    """One request as it is metered: the row that a cost ledger is made of."""
+    """One row of the ledger: a request, who is billed for it, and what it used."""
 
     trace: str
     at: float
@@ -61,10 +63,44 @@ class RequestRecord:
     door: str
     principal: str
     model: str
+    """As it was asked for."""
     status: str = "ok"
     """`ok`, `cancelled`, or an error's code."""
     usage: Usage = NO_USAGE
     first_token: float | None = None
-    """Seconds until the first text, where there was any."""
-    cost: float = 0.0
-    """US dollars by the model's profile."""
+    """Seconds until the first piece of the answer, where there was any."""
+    duration: float = 0.0
+    """Seconds from the request to the end of its answer."""
+    key: str | None = None
+    team: str | None = None
+    target: str = ""
+    """The model that answered, which routing may have chosen."""
+    cache: str = ""
+    """`exact` or `semantic` where the answer came from the cache."""
+    saved: float = 0.0
+    """US dollars that the cache saved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredResponse:
+    """An answer kept for `previous_response_id` and for reading again (OpenAI's Responses API)."""
+
+    id: str
+    principal: str
+    previous: str | None
+    created_at: float
+    expires_at: float
+    body: Mapping[str, Any]
+    """The response as it was sent."""
+    items: tuple[Mapping[str, Any], ...]
+    """The input items of this turn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """The text of one request and its answer, kept only where recording is switched on, after redaction."""
+
+    trace: str
+    at: float
+    request: Mapping[str, Any]
+    answer: Mapping[str, Any]

@@ -1,0 +1,55 @@
+"""The texts of a request and its answer, where they are recorded: off unless a key or the settings ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from athanor.types import Content, Event, Finished, ReasoningDelta, Request, TextDelta, ToolCallDelta
+
+Redact = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Takes and gives the JSON of a request or an answer. Found as a plug-in of the port `redactors`."""
+
+
+class Recording:
+    """Collects one request and its answer as JSON."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: dict[int, dict[str, str]] = {}
+        self._reason = ""
+
+    def add(self, event: Event) -> None:
+        match event:
+            case TextDelta():
+                self._text.append(event.text)
+            case ReasoningDelta():
+                self._reasoning.append(event.text)
+            case ToolCallDelta():
+                call = self._calls.setdefault(event.index, {"id": "", "name": "", "arguments": ""})
+                call["id"] = event.id or call["id"]
+                call["name"] = event.name or call["name"]
+                call["arguments"] += event.arguments
+            case Finished():
+                self._reason = event.reason.value
+
+    def content(self, trace: str, at: float) -> Content:
+        """What was said. An answer that broke off has no `finish_reason`."""
+        answer: dict[str, Any] = {"content": "".join(self._text), "finish_reason": self._reason}
+        if self._reasoning:
+            answer["reasoning"] = "".join(self._reasoning)
+        if self._calls:
+            answer["tool_calls"] = list(self._calls.values())
+        return Content(trace=trace, at=at, request=_plain(asdict(self._request)), answer=answer)
+
+
+def _plain(value: Any) -> Any:
+    """Without what is empty, so that a recorded chat reads like a chat."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items() if v not in (None, (), [], {}, "", False)}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value

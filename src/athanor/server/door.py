@@ -1,0 +1,122 @@
+"""Doors: the routes that lead to models. They skip what makes a framework's route slow, and nothing else.
+
+A door is a FastAPI route, so that it is in the API's description; but a request goes from its path straight to its
+function, without routing and dependency resolution: identify, decode once, call. See design/gateway.md for what that
+saves. The function takes the body, the application and the context, in this order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from athanor.errors import AthanorError, InputError, RequestTimeoutError, TooLargeError
+from athanor.gateway import App
+from athanor.governance import check_door
+from athanor.server.auth import caller
+from athanor.server.errors import error_body, error_headers
+from athanor.server.sse import JSON
+from athanor.types import Context, new_id
+
+Body = TypeVar("Body", bound=BaseModel)
+BODY_SECONDS = 60.0
+"""For a client to send its body."""
+
+
+class Door(APIRoute):
+    """A route to models, whose name is the door's: `chat.completions`, `messages`, …"""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        return self.answer
+
+    def refusal(self, error: AthanorError) -> Mapping[str, Any]:
+        """How an error looks in the words of this API."""
+        return error_body(error)
+
+    async def answer(self, request: Request) -> Response:
+        """Identify, decode, call; errors in the words of this API."""
+        app: App = request.app.state.athanor
+        trace = new_id("tr")
+        try:
+            who, key = caller(request.headers, app)
+            check_door(key, self.name)
+            body = parse(self._model(), await read(request, app.settings.server.max_request_mb << 20))
+            ctx = Context(principal=who, key=key, trace=trace, door=self.name)
+            found: Response = await self.endpoint(body, app, ctx)
+        except AthanorError as error:
+            headers = {**error_headers(error), "x-athanor-trace": trace}
+            return JSON(self.refusal(error), status_code=error.status, headers=headers)
+        except ClientDisconnect:
+            return Response(status_code=499)  # nobody reads it
+        return found
+
+    def _model(self) -> type[BaseModel]:
+        assert self.body_field is not None
+        model: type[BaseModel] = self.body_field.field_info.annotation  # type: ignore[assignment]
+        return model
+
+
+class Express:
+    """Takes a request to its door by the exact path; everything else goes on to `app`."""
+
+    def __init__(self, app: ASGIApp, http: FastAPI) -> None:
+        self._app = app
+        self._http = http
+        self._doors: dict[str, Door] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            if self._doors is None:
+                self._doors = {route.path: route for route in self._http.routes if isinstance(route, Door)}
+            door = self._doors.get(scope["path"])
+            if door is not None:
+                scope["app"] = self._http
+                response = await door.answer(Request(scope, receive))
+                return await response(scope, receive, send)
+        return await self._app(scope, receive, send)
+
+
+def parse(model: type[Body], raw: bytes) -> Body:
+    """Decode and check a JSON body in one pass.
+
+    Raises:
+        InputError: no JSON, or not of the right shape.
+    """
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{first['msg']}.", where=where or "body") from None
+
+
+async def read(request: Request, limit: int) -> bytes:
+    """The body, of at most `limit` bytes.
+
+    Raises:
+        TooLargeError: it is longer.
+        RequestTimeoutError: it did not arrive in time.
+    """
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise TooLargeError(
+                        f"The request is larger than {limit >> 20} MiB.",
+                        hint="Raise server.max_request_mb, or send less.",
+                    )
+                parts.append(part)
+    except TimeoutError:
+        raise RequestTimeoutError(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
+    return parts[0] if len(parts) == 1 else b"".join(parts)
