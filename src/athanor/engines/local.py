@@ -5,14 +5,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
+from athanor.engines.needs import LOCAL_LACKS, check_needs
 from athanor.engines.process import ModelProcess
 from athanor.engines.schema import check_schema
 from athanor.engines.spec import WorkerSpec
 from athanor.engines.text import neutralise
-from athanor.errors import InputError, UnsupportedError
+from athanor.errors import InputError
 from athanor.models import ResolvedModel
 from athanor.types import (
     Context,
@@ -55,16 +56,14 @@ def omp_environment(settings: LocalSettings) -> dict[str, str]:
 
 
 def check_request(request: Request, profile: Profile) -> None:
-    """Refuse what no model can answer.
+    """Refuse what this model, or any model, cannot answer.
 
     Raises:
-        InputError: no text, or sampling values out of range.
-        UnsupportedError: a JSON schema or a role that this model cannot serve.
+        InputError: no content, or sampling values out of range.
+        UnsupportedError: the model lacks what the request needs, or a local model cannot enforce its JSON schema.
     """
-    if not any(message.content.strip() for message in request.messages):
+    if not any(m.content.strip() or m.parts or m.calls or m.role is Role.TOOL for m in request.messages):
         raise InputError("The request holds no text.", where="messages")
-    if any(message.role is Role.TOOL for message in request.messages):
-        raise UnsupportedError("This model cannot take tool results.", where="messages")
     sampling = request.sampling
     if sampling.max_tokens is not None and sampling.max_tokens < 1:
         raise InputError("At least one token must be allowed.", where="max_tokens")
@@ -72,11 +71,13 @@ def check_request(request: Request, profile: Profile) -> None:
         raise InputError("The temperature lies between 0 and 2.", where="temperature")
     if sampling.top_p is not None and not 0 < sampling.top_p <= 1:
         raise InputError("top_p lies above 0 and not above 1.", where="top_p")
-    if len(sampling.stop) > 16 or any(not s or len(s) > 200 for s in sampling.stop):
+    if sampling.stop and (len(sampling.stop) > 16 or any(not s or len(s) > 200 for s in sampling.stop)):
         raise InputError("At most 16 stop strings of 1 to 200 characters.", where="stop")
-    if request.json_schema is not None:
-        if not profile.json_schema:
-            raise UnsupportedError(f"The model {profile.name} cannot be held to a JSON schema.", where="json_schema")
+    if request.tool_choice.mode in {"required", "tool"} and not request.tools:
+        raise InputError("A tool must be called, but none is given.", where="tool_choice")
+    check_needs(request, profile)
+    # A vendor compiles more than our backends do, and says itself what it cannot.
+    if request.json_schema is not None and not profile.remote:
         check_schema(request.json_schema)
 
 
@@ -84,10 +85,11 @@ def run_header(request: Request, profile: Profile) -> dict[str, Any]:
     """The frame that asks a chat backend, with every default filled in."""
     sampling = request.sampling
     seed = sampling.seed if sampling.seed is not None else secrets.randbits(32)
+    temperature = profile.temperature if sampling.temperature is None else sampling.temperature
     return {
         "messages": [{"role": m.role.value, "content": neutralise(m.content)} for m in request.messages],
         "max_tokens": sampling.max_tokens or profile.max_tokens,
-        "temperature": profile.temperature if sampling.temperature is None else sampling.temperature,
+        "temperature": temperature or 0.0,
         "top_p": 1.0 if sampling.top_p is None else sampling.top_p,
         "seed": seed & 0xFFFFFFFF,
         "stop": list(sampling.stop),
@@ -104,7 +106,8 @@ class LocalEngine:
 
     def __init__(self, profile: Profile, model: ResolvedModel, settings: LocalSettings | None = None) -> None:
         settings = settings or LocalSettings()
-        self._profile = profile
+        # Whoever made the profile: these backends take text and give text.
+        self._profile = replace(profile, lacks=profile.lacks | LOCAL_LACKS)
         self.process = ModelProcess(
             WorkerSpec(
                 name=profile.name,

@@ -166,6 +166,7 @@ class Upstream:
             raise ConfigError("An endpoint is an http(s) URL, such as http://127.0.0.1:11434/v1.", where=parts.netloc)
         self.timeouts = timeouts or Timeouts()
         self.sign = sign
+        self.host = parts.hostname
         self._base = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
         self._query = f"?{parts.query}" if parts.query else ""
         # For messages: a URL may carry a password or a key in its query.

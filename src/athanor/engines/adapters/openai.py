@@ -1,8 +1,4 @@
-"""Any OpenAI-compatible endpoint: a vendor, Ollama, vLLM, or another Athanor.
-
-Nothing an upstream sends is trusted to be what the specification says: lines may be cut anywhere, events may be
-malformed, the stream may end in the middle, and error bodies may quote our key back (which is taken out).
-"""
+"""OpenAI's chat completions and embeddings, and every server that speaks them: vLLM, Ollama, another Athanor, …"""
 
 from __future__ import annotations
 
@@ -10,169 +6,48 @@ import math
 import sys
 from array import array
 from base64 import b64decode
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
-from athanor.engines.local import check_request
-from athanor.engines.upstream import DONE, Upstream, error_message
+from pydantic import SecretStr
+
+from athanor.config import ModelSettings
+from athanor.engines.formats.chat_engine import ChatEngine
+from athanor.engines.formats.chat_request import Dialect
+from athanor.engines.formats.counting import count, estimate
+from athanor.engines.upstream import Timeouts, Upstream
 from athanor.errors import EngineError, EngineUnavailableError
-from athanor.types import (
-    Context,
-    EmbedderProfile,
-    Embeddings,
-    EngineState,
-    EngineStatus,
-    Event,
-    Finished,
-    FinishReason,
-    Profile,
-    Request,
-    TextDelta,
-    Usage,
-)
+from athanor.types import EmbedderProfile, Embeddings, EngineState, EngineStatus, Profile
 
+LACKS = frozenset({"top_k"})
+"""What the format has no word for; `lacks = []` in the settings is for servers that take `top_k` all the same."""
 _EMBED_BATCH = 128
 
 
-class OpenAIEngine:
-    """A chat model behind `POST {url}/chat/completions`.
+def connect(url: str, *, api_key: SecretStr | None, settings: ModelSettings, timeouts: Timeouts) -> Upstream:
+    """The endpoint, with the key as a bearer token."""
+    return Upstream(url, api_key=api_key, headers=settings.headers, timeouts=timeouts)
 
-    A stream that is closed early is counted by a lower bound: one token per word of the prompt and per piece of the
-    answer, because the endpoint's own count comes last.
-    """
+
+class OpenAIEngine(ChatEngine):
+    """A chat model of OpenAI's, or of a server that speaks its chat completions."""
+
+    backend: ClassVar[str] = "openai"
 
     def __init__(self, profile: Profile, upstream: Upstream, *, model: str | None = None) -> None:
-        self._profile = profile
-        self._upstream = upstream
-        self._model = model or profile.name
-        self._detail = ""
-        self._closed = False
-
-    @property
-    def profile(self) -> Profile:
-        return self._profile
-
-    def state(self) -> EngineState:
-        status = EngineStatus.STOPPED if self._closed else EngineStatus.READY
-        return EngineState(status=status, backend="openai", detail=self._detail)
-
-    async def start(self) -> None:
-        """Nothing to load; the endpoint is asked when somebody asks."""
-
-    async def aclose(self) -> None:
-        self._closed = True
-        await self._upstream.aclose()
-
-    async def run(self, request: Request, ctx: Context) -> AsyncGenerator[Event, None]:
-        check_request(request, self._profile)
-        if self._closed:
-            raise EngineUnavailableError(f"The model {self._profile.name} is shutting down.")
-        tally = _Tally(prompt_words=sum(len(m.content.split()) for m in request.messages))
-        try:
-            async with (
-                self._upstream.post("/chat/completions", self._body(request), stream=True) as reply,
-                aclosing(reply.payloads()) as payloads,
-            ):
-                async for payload in payloads:
-                    if text := tally.take(self._check(payload)):
-                        yield TextDelta(text=text, usage=tally.step())
-            if tally.reason is None:
-                raise EngineError(
-                    "The endpoint's stream ended in the middle of the answer.",
-                    where=self._upstream.shown,
-                    hint="Ask again. If it recurs, look at the endpoint's log.",
-                )
-        except EngineError as error:
-            self._detail = f"The last request failed: {error.message}"
-            raise
-        self._detail = ""
-        yield Finished(reason=tally.reason, usage=tally.rest())
-
-    def _body(self, request: Request) -> dict[str, Any]:
-        sampling = request.sampling
-        body: dict[str, Any] = {
-            "model": self._model,
-            "messages": [{"role": m.role.value, "content": m.content} for m in request.messages],
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            "max_tokens": sampling.max_tokens or self._profile.max_tokens,
-            "temperature": self._profile.temperature if sampling.temperature is None else sampling.temperature,
-        }
-        if sampling.top_p is not None:
-            body["top_p"] = sampling.top_p
-        if sampling.seed is not None:
-            body["seed"] = sampling.seed
-        if sampling.stop:
-            body["stop"] = list(sampling.stop)
-        if request.json_schema is not None:
-            schema = {"name": "answer", "strict": True, "schema": dict(request.json_schema)}
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        return body
-
-    def _check(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-        if payload.get("error"):
-            said = self._upstream.clean(error_message(payload) or "no reason given")
-            raise EngineError(f"The endpoint failed while answering: {said}", where=self._upstream.shown)
-        return payload
-
-
-class _Tally:
-    """Text, tokens and the end of one upstream stream, from payloads of doubtful shape."""
-
-    def __init__(self, *, prompt_words: int) -> None:
-        self._prompt_words = prompt_words
-        self._told = Usage()
-        self._truth: Usage | None = None
-        self.reason: FinishReason | None = None
-
-    def take(self, payload: Mapping[str, Any]) -> str:
-        """The text of a payload; remembers usage and the reason of the end."""
-        if payload is DONE:
-            self.reason = self.reason or FinishReason.STOP
-        usage = payload.get("usage")
-        if isinstance(usage, Mapping):
-            details = usage.get("prompt_tokens_details")
-            cached = details.get("cached_tokens") if isinstance(details, Mapping) else 0
-            self._truth = Usage(
-                prompt_tokens=_count(usage.get("prompt_tokens")),
-                completion_tokens=_count(usage.get("completion_tokens")),
-                cached_tokens=_count(cached),
-            )
-        choices = payload.get("choices")
-        if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
-            return ""
-        reason = choices[0].get("finish_reason")
-        if reason:
-            self.reason = FinishReason.LENGTH if reason == "length" else FinishReason.STOP
-        delta = choices[0].get("delta")
-        text = delta.get("content") if isinstance(delta, Mapping) else None
-        return text if isinstance(text, str) else ""
-
-    def step(self) -> Usage:
-        """What a piece of text adds."""
-        prompt = 0 if self._told.completion_tokens else self._prompt_words
-        usage = Usage(prompt_tokens=prompt, completion_tokens=1)
-        self._told += usage
-        return usage
-
-    def rest(self) -> Usage:
-        """What is missing from the pieces to the endpoint's own count; the bound, where it gave none."""
-        if self._truth is None:
-            return Usage() if self._told.completion_tokens else Usage(prompt_tokens=self._prompt_words)
-        return Usage(
-            prompt_tokens=self._truth.prompt_tokens - self._told.prompt_tokens,
-            completion_tokens=self._truth.completion_tokens - self._told.completion_tokens,
-            cached_tokens=self._truth.cached_tokens,
-        )
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+        own = upstream.host == "api.openai.com"
+        # OpenAI's reasoning models refuse `max_tokens`, and most other servers know nothing else.
+        limit = "max_completion_tokens" if own else "max_tokens"
+        super().__init__(profile, upstream, model=model, dialect=Dialect(limit=limit, reasoning=not own))
 
 
 class OpenAIEmbedder:
-    """An embedding model behind `POST {url}/embeddings`. Vectors are brought to unit length here."""
+    """An embedding model behind `POST {url}/embeddings`. Vectors are brought to unit length here.
+
+    A profile whose dimension is 0 learns it from the first answer. Nobody knows the endpoint's tokens beforehand, so
+    texts are cut where four characters for each of the profile's `max_tokens` are used up.
+    """
 
     def __init__(self, profile: EmbedderProfile, upstream: Upstream, *, model: str) -> None:
         self._profile = profile
@@ -185,16 +60,18 @@ class OpenAIEmbedder:
         return self._profile
 
     async def embed(self, texts: Sequence[str], *, kind: Literal["query", "document"]) -> Embeddings:
+        if self._closed:
+            raise EngineUnavailableError(f"The model {self._profile.id} is shutting down.")
         prefix = self._profile.query_prefix if kind == "query" else self._profile.document_prefix
         data = bytearray()
-        tokens = 0
+        tokens, limit = 0, 4 * self._profile.max_tokens
         for at in range(0, len(texts), _EMBED_BATCH):
-            batch = [prefix + text for text in texts[at : at + _EMBED_BATCH]]
+            batch = [(prefix + text)[:limit] for text in texts[at : at + _EMBED_BATCH]]
             body = {"model": self._model, "input": batch, "encoding_format": "float"}
             async with self._upstream.post("/embeddings", body) as reply:
                 payload = await reply.json()
             vectors, used = self._vectors(payload, len(batch))
-            tokens += used or sum(len(text.split()) for text in batch)
+            tokens += used or sum(map(estimate, batch))
             for vector in vectors:
                 data += vector
         return Embeddings(data=bytes(data), count=len(texts), dimension=self._profile.dimension, tokens=tokens)
@@ -213,9 +90,11 @@ class OpenAIEmbedder:
         try:
             rows = sorted(payload["data"], key=lambda row: int(row["index"]))
             vectors = [_unit(row["embedding"]) for row in rows]
-            used = _count((payload.get("usage") or {}).get("total_tokens"))
+            used = count((payload.get("usage") or {}).get("total_tokens"))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise EngineError("The endpoint's embeddings cannot be read.", where=self._upstream.shown) from error
+        if not self._profile.dimension and vectors:
+            self._profile = replace(self._profile, dimension=len(vectors[0]) // 4)
         dimension = self._profile.dimension
         if len(vectors) != expected or any(len(vector) != 4 * dimension for vector in vectors):
             found = len(vectors[0]) // 4 if vectors else 0
