@@ -1,0 +1,166 @@
+"""Do two questions ask the same, and do two answers say the same? By rules that err towards no.
+
+A sentence's embedding is near that of its negation, and of itself with another number or name. So before a similarity
+counts, what can be compared word by word must be equal. A wrong no costs a hit; a wrong yes costs a wrong answer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import orjson
+
+from athanor.rag.facts import names, numbers
+from athanor.rag.lexical import STOPWORDS, fold, stems
+from athanor.rag.stem import stem
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_CAPITAL = re.compile(r"[^\W\d_][\w'’.-]*")
+_QUOTED = re.compile(r"\"([^\"]{1,200})\"|“([^”]{1,200})”|«([^»]{1,200})»|`([^`]{1,200})`|(?<!\w)'([^']{1,200})'(?!\w)")
+_CODE = re.compile(r"[^\s\"'“”«»`,;!?()]*(?:[A-Za-z]\d|\d[A-Za-z]|[@/\\_#=<>{}|^*+]|\w\.\w)[^\s\"'“”«»`,;!?()]*")
+_NEGATION = re.compile(
+    r"\b(?:not|no|never|none|nor|neither|nobody|nothing|nowhere|without|cannot|except|excluding|unless|hardly|barely)\b"
+    r"|n['’]t\b|\b(?:cant|dont|doesnt|didnt|wont|isnt|arent|wasnt|werent|shouldnt|couldnt|wouldnt|havent|hasnt|hadnt)\b",
+    re.IGNORECASE,
+)
+_YES = re.compile(
+    r"\W*(?:yes|yeah|yep|correct|true|certainly|absolutely|indeed|right|sure|ja|oui|sí|si)\b", re.IGNORECASE
+)
+_NO = re.compile(r"\W*(?:no|nope|incorrect|false|wrong|nein|non)\b", re.IGNORECASE)
+_CALENDAR = frozenset(
+    """
+    january february march april may june july august september october november december jan feb mar apr jun jul aug
+    sep sept oct nov dec monday tuesday wednesday thursday friday saturday sunday today tomorrow yesterday tonight now
+    morning afternoon evening night noon midnight spring summer autumn winter fall daily weekly monthly yearly annual
+    day days week weeks month months year years hour hours minute minutes second seconds decade century weekend
+    first second third fourth fifth sixth seventh eighth ninth tenth last next previous current latest newest oldest
+    one once twice double single both
+    """.split()  # noqa: SIM905
+)
+_POLES = frozenset(
+    """
+    more less most least fewer few many max maximum min minimum highest lowest high low higher lower larger smaller
+    largest smallest big small bigger biggest longest shortest long short longer shorter fastest slowest fast slow best
+    worst better worse good bad before after since until above below over under up down in out on off into from to
+    increase decrease increased decreased increasing decreasing raise reduce open close opened closed enable disable
+    enabled disabled start stop started stopped begin end add remove added removed buy sell bought sold send receive
+    sent received import export deposit withdraw withdrawal withdrawals incoming outgoing left right north south east
+    west cause effect advantage advantages disadvantage disadvantages pro con pros cons strength strengths weakness
+    weaknesses benefit benefits risk risks similar similarities different difference differences male female man woman
+    men women boy girl husband wife mother father son daughter him her his he she accept decline accepted declined
+    approve reject approved rejected allow deny lock unlock activate deactivate cancel renew win lose won lost true
+    false positive negative active passive always sometimes only all any every some other another same old new cheap
+    expensive safe dangerous legal illegal possible impossible early late inside outside internal external public
+    private
+    """.split()  # noqa: SIM905
+)
+_ASKING = {
+    "what": "which", "which": "which", "who": "who", "whom": "who", "whose": "whose", "when": "when", "where": "where",
+    "why": "why", "how": "how",
+}  # fmt: skip
+_MEASURES = frozenset("many much long old far often big tall high deep large fast soon late".split())  # noqa: SIM905
+_AUXILIARIES = frozenset(
+    """
+    is are am was were do does did can could will would shall should may might must has have had isn't aren't don't
+    doesn't didn't can't won't wasn't weren't
+    """.split()  # noqa: SIM905
+)
+_CAUSES = re.compile(r"\bhow come\b|\bwhat for\b|\bfor what reason\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What must be equal in two questions that ask the same."""
+
+    kind: str
+    """What it asks for: `who`, `how many`, `yes or no`, or the word that it begins with."""
+    numbers: frozenset[str]
+    names: tuple[str, ...]
+    """In order: "does A own B" is not "does B own A"."""
+    quoted: frozenset[str]
+    """In quotation marks, or written like code, addresses and paths."""
+    negated: bool
+    calendar: frozenset[str]
+    poles: frozenset[str]
+    """Words that turn into their opposite: more and less, before and after."""
+
+
+def signature(question: str) -> Signature:
+    """Everything about `question` that is compared word by word."""
+    found = [word.lower().replace("’", "'") for word in _WORD.findall(question)]
+    there = frozenset(found)
+    quoted = {fold(next(filter(None, match.groups()), "")) for match in _QUOTED.finditer(question)}
+    quoted |= {match[0].strip(".:").lower() for match in _CODE.finditer(question)}
+    return Signature(
+        kind=_kind(question, found),
+        numbers=numbers(question),
+        names=_names_in_order(question),
+        quoted=frozenset(quoted - {""}),
+        negated=bool(_NEGATION.search(question)),
+        calendar=there & _CALENDAR,
+        poles=there & _POLES,
+    )
+
+
+def _kind(question: str, found: list[str]) -> str:
+    if _CAUSES.search(question):
+        return "why"
+    for place, word in enumerate(found):
+        base = word.removesuffix("'s").removesuffix("'re").removesuffix("'d")
+        if base in _ASKING:
+            following = found[place + 1] if place + 1 < len(found) else ""
+            return f"how {following}" if base == "how" and following in _MEASURES else _ASKING[base]
+    if not found:
+        return ""
+    return "yes or no" if found[0] in _AUXILIARIES else stem(fold(found[0]))
+
+
+def _names_in_order(text: str) -> tuple[str, ...]:
+    """Stems of the words with a capital that do not begin the text, one after the other."""
+    words = [match[0].rstrip(".'’-") for match in _CAPITAL.finditer(text)][1:]
+    return tuple(stem(fold(word)) for word in words if word[:1].isupper() and word.lower() not in STOPWORDS)
+
+
+def same_text(one: str, two: str) -> bool:
+    """Are two answers equal but for space, case and the full stop at the end?"""
+    return _plain(one) == _plain(two)
+
+
+def may_agree(one: str, two: str, *, longest: int) -> bool:
+    """Is there nothing in two answers that contradicts? Their meaning is still to be compared.
+
+    Args:
+        longest: characters that the embedder reads. Of a longer answer it does not know the end: that counts as
+            different.
+    """
+    if max(len(one), len(two)) > longest:
+        return False
+    if _json(one) is not None or _json(two) is not None:
+        return _json(one) == _json(two)
+    if numbers(one) != numbers(two) or _polarity(one) != _polarity(two):
+        return False
+    if bool(_NEGATION.search(one)) != bool(_NEGATION.search(two)):
+        return False
+    a, b = signature(one), signature(two)
+    if a.quoted != b.quoted or a.calendar != b.calendar:
+        return False
+    return not (names(one) - stems(two) or names(two) - stems(one))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).rstrip(".").lower()
+
+
+def _polarity(text: str) -> str:
+    return "yes" if _YES.match(text) else "no" if _NO.match(text) else ""
+
+
+def _json(text: str) -> bytes | None:
+    """Canonical JSON of an answer that is an object or a list."""
+    if not text.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONDecodeError:
+        return None

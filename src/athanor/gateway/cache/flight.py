@@ -1,0 +1,135 @@
+"""Single flight: identical requests at the same time are one call, and each of them may leave."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+
+import anyio
+
+from athanor.engines import Engine
+from athanor.errors import EngineUnavailableError
+from athanor.types import NO_USAGE, Context, Event, Finished, Request
+
+log = logging.getLogger(__name__)
+
+_PATIENCE = 5.0
+"""Seconds that the last reader waits for an engine to stop."""
+
+
+class Flight:
+    """One run of an engine that many read.
+
+    The engine runs in a task of its own, because the request that began it may be cancelled while others still read.
+    It is asked for its next event only when a reader wants one, as if the reader ran it: nothing is produced for
+    nobody. Whoever gets an event first pays for it, so the usage of all readers adds up to that of the run.
+
+    Args:
+        ended: called with all events as soon as the answer is finished.
+        left: called when there is nothing to join any more.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        request: Request,
+        ctx: Context,
+        *,
+        ended: Callable[[list[Event]], None],
+        left: Callable[[], None],
+    ) -> None:
+        self._events: list[Event] = []
+        self._paid = 0
+        self._readers = 0
+        self._waiting: list[asyncio.Future[None]] = []
+        self._demand: asyncio.Future[None] | None = None
+        self._over = False
+        self._error: BaseException | None = None
+        self._ended = ended
+        self._left = left
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._run(engine, request, ctx), name="cache flight")
+
+    @property
+    def cost(self) -> float:
+        """US dollars so far."""
+        return sum(event.usage.cost for event in self._events)
+
+    async def read(self) -> AsyncGenerator[Event, None]:
+        """All events from the first on. The error that ends the run is raised to every reader.
+
+        The last reader to leave before the end stops the engine.
+        """
+        self._readers += 1
+        at = 0
+        try:
+            while True:
+                while at < len(self._events):
+                    event = self._events[at]
+                    if at == self._paid:
+                        self._paid += 1
+                    elif event.usage is not NO_USAGE:
+                        event = replace(event, usage=NO_USAGE)
+                    at += 1
+                    yield event
+                if self._over:
+                    break
+                await self._next()
+            if self._error is not None:
+                raise self._error
+        finally:
+            self._readers -= 1
+            if not self._readers:
+                self._left()
+                await self._stop()
+
+    async def _next(self) -> None:
+        """Wait until there is another event, or an end."""
+        if self._demand is not None and not self._demand.done():
+            self._demand.set_result(None)
+        wanted = self._loop.create_future()
+        self._waiting.append(wanted)
+        await wanted
+
+    async def _run(self, engine: Engine, request: Request, ctx: Context) -> None:
+        try:
+            async with aclosing(engine.run(request, ctx)) as events:
+                async for event in events:
+                    self._events.append(event)
+                    if isinstance(event, Finished):
+                        self._ended(self._events)
+                        self._left()  # from here on the cache itself answers
+                        self._wake()
+                        continue
+                    self._demand = self._loop.create_future()
+                    self._wake()
+                    await self._demand
+        except asyncio.CancelledError:
+            self._error = EngineUnavailableError("The answer was stopped.", hint="Ask again.")
+            raise
+        except Exception as error:
+            self._error = error
+        finally:
+            self._over = True
+            self._left()
+            self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for wanted in waiting:
+            if not wanted.done():
+                wanted.set_result(None)
+
+    async def _stop(self) -> None:
+        """Stop the engine, if it still runs, and wait for it: its slot is free when the last reader is gone."""
+        if self._task.done():
+            return
+        if not self._over and not (self._events and isinstance(self._events[-1], Finished)):
+            self._task.cancel()
+        with anyio.CancelScope(shield=True):
+            _, late = await asyncio.wait({self._task}, timeout=_PATIENCE)
+        if late:
+            log.warning("an engine did not stop within %s s", _PATIENCE)
