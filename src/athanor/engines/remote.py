@@ -86,8 +86,8 @@ class RemoteEngine(ABC):
             while rest is None:
                 body = self.body(request)
                 try:
-                    async with upstream.post(self.path, body, stream=request.stream) as reply:
-                        if identity := reply.headers.get("x-request-id"):
+                    async with upstream.post(self.path_for(request), body, stream=request.stream) as reply:
+                        if identity := reply.headers.get("x-request-id") or reply.headers.get("request-id"):
                             ctx.span.set(vendor_request=identity)
                         reader = self.reader(request)
                         if not request.stream or not reply.streams:
@@ -107,6 +107,10 @@ class RemoteEngine(ABC):
         self._detail = ""
         for event in rest:
             yield event
+
+    def path_for(self, request: Request) -> str:
+        """Where to post, for endpoints whose path tells how they shall answer."""
+        return self.path
 
     @abstractmethod
     def body(self, request: Request) -> Mapping[str, Any]:
