@@ -8,13 +8,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
-from athanor.engines.needs import LOCAL_LACKS, check_needs
+from athanor.engines.needs import check_needs
 from athanor.engines.process import ModelProcess
 from athanor.engines.schema import check_schema
 from athanor.engines.spec import WorkerSpec
 from athanor.engines.text import neutralise
 from athanor.errors import InputError
-from athanor.models import ResolvedModel
+from athanor.models import LOCAL_LACKS, ResolvedModel
 from athanor.types import (
     Context,
     EngineState,

@@ -8,12 +8,6 @@ from typing import Any
 from athanor.errors import UnsupportedError
 from athanor.types import Attachment, Image, Profile, Request, Role
 
-LOCAL_LACKS = frozenset({"tools", "image", "file", "thinking", "logprobs", "top_k"}) | {
-    "presence_penalty",
-    "frequency_penalty",
-}
-"""What models that run on this machine cannot do."""
-
 _SAMPLING = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty")
 _WORDS = {
     "tools": ("cannot call tools", "tools"),

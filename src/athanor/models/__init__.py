@@ -4,13 +4,16 @@ from athanor.models.base import ResolvedEmbedder, ResolvedModel, ResolvedReranke
 from athanor.models.gguf import GGUFHeader, read_header
 from athanor.models.memory import read_memory, write_memory
 from athanor.models.packages import package_file
+from athanor.models.prices import Listing, listing
 from athanor.models.profiles import ChatEntry, chat_entry, chat_names, resolve_embedder, resolve_reranker
-from athanor.models.sources import Progress, resolve_chat
+from athanor.models.sources import LOCAL_LACKS, Progress, resolve_chat
 from athanor.models.verify import Verifier
 
 __all__ = [
+    "LOCAL_LACKS",
     "ChatEntry",
     "GGUFHeader",
+    "Listing",
     "Progress",
     "ResolvedEmbedder",
     "ResolvedModel",
@@ -18,6 +21,7 @@ __all__ = [
     "Verifier",
     "chat_entry",
     "chat_names",
+    "listing",
     "package_file",
     "read_header",
     "read_memory",

@@ -3,7 +3,7 @@
 package:DIST/FILE                  a file inside an installed package, read as data
 file:/path/model.gguf, or a path   a local GGUF
 hub:OWNER/REPO@REVISION/FILE       a file of the Hugging Face hub; the only source that uses the network here
-http(s)://HOST/v1                  an OpenAI-compatible endpoint
+http(s)://HOST/v1                  an endpoint: OpenAI, Azure, Anthropic, Gemini, or a server that speaks as one of them
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from athanor.errors import ConfigError, ModelError
 from athanor.models.base import ResolvedModel
 from athanor.models.gguf import read_header
 from athanor.models.packages import package_file
+from athanor.models.prices import listing
 from athanor.models.profiles import ChatEntry, chat_entry, chat_names
 from athanor.models.verify import Verifier
 from athanor.plugins import require
-from athanor.types import AnswerMode, Profile
+from athanor.types import FREE, AnswerMode, Price, Profile
 
 # Every model's process imports this package to look at its file; the settings would cost it 20 MiB.
 if TYPE_CHECKING:
@@ -32,6 +33,13 @@ Progress = Callable[[int, int], None]
 
 # A model trained on 128k tokens would claim tens of GiB for its context; more than this is taken only when asked for.
 DEFAULT_CONTEXT_LIMIT = 16_384
+LOCAL_LACKS = frozenset({"tools", "image", "file", "thinking", "logprobs", "top_k"}) | {
+    "presence_penalty",
+    "frequency_penalty",
+}
+"""What models that run on this machine cannot do."""
+_REMOTE_ANSWER = 4096
+"""Tokens that a vendor's answer is expected to have at most, where nobody says."""
 _HUB = re.compile(
     r"(?P<repo>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})@(?P<revision>[\w.-]{1,100})/(?P<file>[\w./-]{1,300})"
 )
@@ -47,6 +55,11 @@ class _Wish:
     sha256: str | None = None
     context: int | None = None
     grounded: AnswerMode | None = None
+    max_tokens: int | None = None
+    price: Price | None = None
+    lacks: frozenset[str] | None = None
+    drop: bool = False
+    quality: float | None = None
 
 
 def resolve_chat(
@@ -64,20 +77,10 @@ def resolve_chat(
         WeightsMismatchError: it is not the pinned file.
         MissingExtraError: a hub source without `huggingface_hub`.
     """
-    if settings is None:
-        entry = chat_entry(name)
-        wish = _Wish(name=entry.profile.name, source=entry.source, sha256=entry.sha256)
-    else:
-        wish = _Wish(
-            name=name,
-            source=settings.source,
-            sha256=settings.sha256,
-            context=settings.context,
-            grounded=settings.grounded,
-        )
+    wish = _wish(name, settings)
     if wish.source.startswith(_URL):
-        upstream = settings.upstream if settings else None
-        return ResolvedModel(profile=_undescribed(wish), url=wish.source, upstream=upstream or name)
+        upstream = (settings.upstream if settings else None) or name
+        return ResolvedModel(profile=_remote(wish, upstream), url=wish.source, upstream=upstream)
     if wish.source == "scripted:" or (settings is not None and settings.backend == "scripted"):
         script = wish.source.removeprefix("scripted:")
         return ResolvedModel(profile=_undescribed(wish), path=Path(script).expanduser() if script else None)
@@ -88,6 +91,24 @@ def resolve_chat(
     found = verifier.check(path, pin) if pin else verifier.sha256(path)
     profile = _adjust(replace(known.profile, name=name), wish) if known else _described(path, wish)
     return ResolvedModel(profile=profile, path=path, sha256=found, size=path.stat().st_size)
+
+
+def _wish(name: str, settings: ModelSettings | None) -> _Wish:
+    if settings is None:
+        entry = chat_entry(name)
+        return _Wish(name=entry.profile.name, source=entry.source, sha256=entry.sha256)
+    return _Wish(
+        name=name,
+        source=settings.source,
+        sha256=settings.sha256,
+        context=settings.context,
+        grounded=settings.grounded,
+        max_tokens=settings.max_tokens,
+        price=None if settings.price is None else Price(**settings.price.model_dump()),
+        lacks=None if settings.lacks is None else frozenset(settings.lacks),
+        drop=settings.drop,
+        quality=settings.quality,
+    )
 
 
 def _locate(wish: _Wish, downloads: Path, progress: Progress | None) -> Path:
@@ -170,8 +191,28 @@ def _catalogued(wish: _Wish) -> ChatEntry | None:
     return next((e for e in entries if e.source == wish.source and wish.sha256 in {None, e.sha256}), None)
 
 
+def _remote(wish: _Wish, upstream: str) -> Profile:
+    """A profile of what cannot be looked into: an endpoint. A server on this machine may pass requests on."""
+    known = listing(upstream)
+    lacks = wish.lacks or frozenset()
+    return Profile(
+        name=wish.name,
+        context=wish.context or (known.context if known else DEFAULT_CONTEXT_LIMIT),
+        licence="unknown",
+        grounded=wish.grounded or AnswerMode.GENERATIVE,
+        json_schema="json_schema" not in lacks,
+        temperature=None,
+        max_tokens=wish.max_tokens or _REMOTE_ANSWER,
+        price=wish.price or (known.price if known else FREE),
+        lacks=lacks,
+        drop=wish.drop,
+        quality=wish.quality,
+        remote=True,
+    )
+
+
 def _undescribed(wish: _Wish) -> Profile:
-    """A profile of what cannot be looked into: an endpoint."""
+    """A profile of an engine that answers by a script."""
     profile = Profile(
         name=wish.name,
         context=DEFAULT_CONTEXT_LIMIT,
@@ -210,4 +251,16 @@ def _described(path: Path, wish: _Wish) -> Profile:
 
 
 def _adjust(profile: Profile, wish: _Wish) -> Profile:
-    return replace(profile, context=wish.context or profile.context, grounded=wish.grounded or profile.grounded)
+    """The profile of a local model, with what the settings say."""
+    lacks = profile.lacks | LOCAL_LACKS | (wish.lacks or frozenset())
+    return replace(
+        profile,
+        context=wish.context or profile.context,
+        grounded=wish.grounded or profile.grounded,
+        max_tokens=wish.max_tokens or profile.max_tokens,
+        json_schema=profile.json_schema and "json_schema" not in lacks,
+        price=wish.price or profile.price,
+        lacks=lacks,
+        drop=wish.drop,
+        quality=wish.quality,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any
 
@@ -22,10 +22,19 @@ def load(port: str, name: str) -> Any:
         ConfigError: no such name; the hint lists those that exist.
         MissingExtraError: it needs an extra that is not installed.
     """
+    return _point(port, name).load()
+
+
+def load_module(port: str, name: str) -> ModuleType:
+    """The module that names the implementation called `name`, for what it has beside its class. Raises as `load`."""
+    return import_module(_point(port, name).module)
+
+
+def _point(port: str, name: str) -> EntryPoint:
     points = [point for point in entry_points(group=f"athanor.{port}") if point.name == name]
     if not points:
         raise ConfigError(f"There is no {port} plug-in named {name!r}.", hint=f"Known: {', '.join(names(port))}.")
-    return points[0].load()
+    return points[0]
 
 
 class LazyModule:

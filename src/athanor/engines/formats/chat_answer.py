@@ -16,8 +16,9 @@ from typing import Any
 import orjson
 
 from athanor.engines.formats.counting import Tally, read_usage
-from athanor.engines.upstream import DONE, Upstream, error_message
-from athanor.errors import EngineError, EngineUnavailableError
+from athanor.engines.formats.reading import cut_short, failure, read_logprobs
+from athanor.engines.upstream import DONE, Upstream
+from athanor.errors import EngineError
 from athanor.types import (
     NO_USAGE,
     Event,
@@ -39,7 +40,6 @@ _REASONS = {
     "function_call": FinishReason.TOOL_CALLS,
     "content_filter": FinishReason.FILTERED,
 }
-_BUSY = {429, 503, 529, "429", "503", "rate_limit_exceeded", "rate_limit_error", "overloaded_error"}
 
 
 class ChatAnswer:
@@ -81,11 +81,7 @@ class ChatAnswer:
             EngineError: the answer was not at its end.
         """
         if self._reason is None:
-            raise EngineError(
-                "The endpoint's stream ended in the middle of the answer.",
-                where=self._upstream.shown,
-                hint="Ask again. If it recurs, look at the endpoint's log.",
-            )
+            raise cut_short(self._upstream)
         return (Finished(reason=self._final(), usage=self._tally.rest(), stop=self._stop),)
 
     def whole(self, payload: Any) -> Sequence[Event]:
@@ -232,16 +228,6 @@ class CallPieces:
         return place, True
 
 
-def failure(payload: Mapping[str, Any], upstream: Upstream) -> EngineError:
-    """The error that an endpoint sent instead of the rest of its answer."""
-    said = upstream.clean(error_message(payload) or "no reason given")
-    error = payload.get("error")
-    codes = {error.get("code"), error.get("type")} if isinstance(error, Mapping) else set()
-    if codes & _BUSY:
-        return EngineUnavailableError(f"The endpoint is busy: {said}", where=upstream.shown)
-    return EngineError(f"The endpoint failed while answering: {said}", where=upstream.shown)
-
-
 def _first(choices: object) -> Mapping[str, Any] | None:
     choice = choices[0] if isinstance(choices, list) and choices else None
     return choice if isinstance(choice, Mapping) else None
@@ -271,27 +257,3 @@ def _texts(message: Mapping[str, Any]) -> tuple[str, str]:
 def _logprobs(logprobs: object) -> tuple[TokenLogprob, ...]:
     content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
     return read_logprobs(content)
-
-
-def read_logprobs(rows: object) -> tuple[TokenLogprob, ...]:
-    """Tokens with their log-probabilities; rows that are none are left out."""
-    if not isinstance(rows, list) or not rows:
-        return ()
-    return tuple(
-        TokenLogprob(
-            token=row["token"],
-            logprob=float(row["logprob"]),
-            top=tuple((top["token"], float(top["logprob"])) for top in row.get("top_logprobs") or () if _is_row(top)),
-        )
-        for row in rows
-        if _is_row(row)
-    )
-
-
-def _is_row(row: object) -> bool:
-    return (
-        isinstance(row, Mapping)
-        and isinstance(row.get("token"), str)
-        and isinstance(row.get("logprob"), int | float)
-        and not isinstance(row.get("logprob"), bool)
-    )
