@@ -44,7 +44,7 @@ def up(
     """Start the server and the console; stop it with Ctrl-C."""
     # What is imported stays: collecting garbage meanwhile finds none and takes a fifth of the start-up.
     gc.disable()
-    from athanor.cli.serving import listen, serve  # noqa: PLC0415  `--help` need not import the server
+    from athanor.cli.serving import LOOP, listen, serve  # noqa: PLC0415  `--help` need not import the server
 
     if host is not None:
         workspace.overrides["server.host"] = host
@@ -69,7 +69,7 @@ def up(
             _Welcome(workspace, url, docs, base, question, browser=browser, once=once).start()
 
     try:
-        anyio.run(main)
+        anyio.run(main, backend_options=LOOP)
     except KeyboardInterrupt:
         talk().print("Stopped.")  # asked for: not an error
 
