@@ -19,6 +19,9 @@ _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _CAPITAL = re.compile(r"[^\W\d_][\w'’.-]*")
 _QUOTED = re.compile(r"\"([^\"]{1,200})\"|“([^”]{1,200})”|«([^»]{1,200})»|`([^`]{1,200})`|(?<!\w)'([^']{1,200})'(?!\w)")
 _CODE = re.compile(r"[^\s\"'“”«»`,;!?()]*(?:[A-Za-z]\d|\d[A-Za-z]|[@/\\_#=<>{}|^*+]|\w\.\w)[^\s\"'“”«»`,;!?()]*")
+_FIGURE = re.compile(r"(?:[-−+$€£¥]\s?)*\d+(?:[.,]\d+)*(?:\s?[%‰°$€£¥])?")
+_THOUSANDS = re.compile(r",(?=\d{3}(?:\D|$))")
+_SPACE = re.compile(r"\s+")
 _NEGATION = re.compile(
     r"\b(?:not|no|never|none|nor|neither|nobody|nothing|nowhere|without|cannot|except|excluding|unless|hardly|barely)\b"
     r"|n['’]t\b|\b(?:cant|dont|doesnt|didnt|wont|isnt|arent|wasnt|werent|shouldnt|couldnt|wouldnt|havent|hasnt|hadnt)\b",
@@ -31,28 +34,27 @@ _NO = re.compile(r"\W*(?:no|nope|incorrect|false|wrong|nein|non)\b", re.IGNORECA
 _CALENDAR = frozenset(
     """
     january february march april may june july august september october november december jan feb mar apr jun jul aug
-    sep sept oct nov dec monday tuesday wednesday thursday friday saturday sunday today tomorrow yesterday tonight now
-    morning afternoon evening night noon midnight spring summer autumn winter fall daily weekly monthly yearly annual
-    day days week weeks month months year years hour hours minute minutes second seconds decade century weekend
-    first second third fourth fifth sixth seventh eighth ninth tenth last next previous current latest newest oldest
-    one once twice double single both
+    sep sept oct nov dec monday tuesday wednesday thursday friday saturday sunday today tomorrow yesterday tonight
+    morning afternoon evening night noon midnight spring summer autumn winter daily weekly monthly yearly annual day
+    days week weeks month months year years hour hours minute minutes second seconds decade century weekend first third
+    fourth fifth sixth seventh eighth ninth tenth last next previous current latest newest oldest one once twice single
+    double both
     """.split()  # noqa: SIM905
 )
 _POLES = frozenset(
     """
-    more less most least fewer few many max maximum min minimum highest lowest high low higher lower larger smaller
-    largest smallest big small bigger biggest longest shortest long short longer shorter fastest slowest fast slow best
-    worst better worse good bad before after since until above below over under up down in out on off into from to
-    increase decrease increased decreased increasing decreasing raise reduce open close opened closed enable disable
-    enabled disabled start stop started stopped begin end add remove added removed buy sell bought sold send receive
-    sent received import export deposit withdraw withdrawal withdrawals incoming outgoing left right north south east
-    west cause effect advantage advantages disadvantage disadvantages pro con pros cons strength strengths weakness
-    weaknesses benefit benefits risk risks similar similarities different difference differences male female man woman
-    men women boy girl husband wife mother father son daughter him her his he she accept decline accepted declined
-    approve reject approved rejected allow deny lock unlock activate deactivate cancel renew win lose won lost true
-    false positive negative active passive always sometimes only all any every some other another same old new cheap
-    expensive safe dangerous legal illegal possible impossible early late inside outside internal external public
-    private
+    more less most least fewer few max maximum min minimum highest lowest high low higher lower larger smaller largest
+    smallest big small bigger biggest longest shortest long short longer shorter fastest slowest fast slow best worst
+    better worse good bad before after since until above below over under up down out off from increase decrease
+    increased decreased increasing decreasing raise reduce open close opened closed enable disable enabled disabled
+    start stop started stopped begin end add remove added removed buy sell bought sold send receive sent received import
+    export deposit withdraw withdrawal withdrawals incoming outgoing left right north south east west cause effect
+    advantage advantages disadvantage disadvantages pro con pros cons strength strengths weakness weaknesses benefit
+    benefits risk risks similar similarities different difference differences male female man woman men women boy girl
+    husband wife mother father son daughter him her his he she accept decline accepted declined approve reject approved
+    rejected allow deny lock unlock activate deactivate cancel renew win lose won lost true false positive negative
+    active passive always sometimes only old new cheap expensive safe dangerous legal illegal possible impossible early
+    late inside outside internal external public private
     """.split()  # noqa: SIM905
 )
 _ASKING = {
@@ -66,6 +68,8 @@ _AUXILIARIES = frozenset(
     doesn't didn't can't won't wasn't weren't
     """.split()  # noqa: SIM905
 )
+_OPENINGS = frozenset("please kindly hi hello hey ok okay so and but well um uh er thanks dear now".split())  # noqa: SIM905
+_PLEAS = re.compile(r"(?:can|could|would|will) you (?:please |kindly )?(?!tell |say )")
 _CAUSES = re.compile(r"\bhow come\b|\bwhat for\b|\bfor what reason\b", re.IGNORECASE)
 
 
@@ -74,8 +78,9 @@ class Signature:
     """What must be equal in two questions that ask the same."""
 
     kind: str
-    """What it asks for: `who`, `how many`, `yes or no`, or the word that it begins with."""
-    numbers: frozenset[str]
+    """What it asks for (`who`, `how many`, `yes or no`), what it orders (`translate`), or that it tells something."""
+    numbers: tuple[str, ...]
+    """In order, with signs and units; then the number words."""
     names: tuple[str, ...]
     """In order: "does A own B" is not "does B own A"."""
     quoted: frozenset[str]
@@ -94,7 +99,7 @@ def signature(question: str) -> Signature:
     quoted |= {match[0].strip(".:").lower() for match in _CODE.finditer(question)}
     return Signature(
         kind=_kind(question, found),
-        numbers=numbers(question),
+        numbers=_numbers_in_order(question),
         names=_names_in_order(question),
         quoted=frozenset(quoted - {""}),
         negated=bool(_NEGATION.search(question)),
@@ -106,14 +111,32 @@ def signature(question: str) -> Signature:
 def _kind(question: str, found: list[str]) -> str:
     if _CAUSES.search(question):
         return "why"
-    for place, word in enumerate(found):
-        base = word.removesuffix("'s").removesuffix("'re").removesuffix("'d")
-        if base in _ASKING:
-            following = found[place + 1] if place + 1 < len(found) else ""
-            return f"how {following}" if base == "how" and following in _MEASURES else _ASKING[base]
+    while len(found) > 1 and found[0] in _OPENINGS:
+        found = found[1:]
+    plea = _PLEAS.match(" ".join(found))
+    if plea is not None:
+        found = found[plea[0].count(" ") :]
     if not found:
         return ""
-    return "yes or no" if found[0] in _AUXILIARIES else stem(fold(found[0]))
+    first = found[0]
+    plain = first in STOPWORDS or first in _AUXILIARIES or _base(first) in _ASKING
+    order = "" if plain else stem(fold(first))
+    for place, word in enumerate(found):
+        base = _base(word)
+        if base in _ASKING:
+            following = found[place + 1] if place + 1 < len(found) else ""
+            asked = f"how {following}" if base == "how" and following in _MEASURES else _ASKING[base]
+            return f"{order} {asked}".strip()
+    return order or ("yes or no" if first in _AUXILIARIES else "telling")
+
+
+def _base(word: str) -> str:
+    return word.removesuffix("'s").removesuffix("'re").removesuffix("'d")
+
+
+def _numbers_in_order(text: str) -> tuple[str, ...]:
+    figures = [_SPACE.sub("", _THOUSANDS.sub("", match[0])) for match in _FIGURE.finditer(text)]
+    return (*figures, *sorted(word for word in numbers(text) if word.isalpha()))
 
 
 def _names_in_order(text: str) -> tuple[str, ...]:

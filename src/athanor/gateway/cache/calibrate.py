@@ -23,8 +23,6 @@ GRID = (0.80, 0.85, 0.90, 0.93, 0.96, 0.98)
 FLOOR = GRID[0]
 """Nearest questions that are less similar than this are not compared."""
 CONFIDENCE = 0.95
-FIRST_LOOK = 300
-"""Comparisons before which nothing could be granted at a bound of 1 % and no error."""
 GROWTH = 1.5
 """From one look to the next."""
 WINDOW = 4096
@@ -111,8 +109,10 @@ class Calibration:
         self._errors = [0] * len(GRID)
         self._recent: tuple[deque[bool], ...] = tuple(deque(maxlen=RECENT) for _ in GRID)
         self._granted = [False] * len(GRID)
-        self._looks = 0
-        self._next_look = FIRST_LOOK
+        self._looks = 1
+        """The number of the next look."""
+        # Earlier than this, nothing could be granted even without an error: at 1 %, after 546 comparisons.
+        self._next_look = math.ceil(math.log(self._alpha()) / math.log1p(-allowed))
         self.count = 0
         """Comparisons so far, forgotten ones included."""
 
@@ -158,13 +158,16 @@ class Calibration:
 
     def _look(self) -> None:
         """Grant what is shown now. The k-th look may err with 5 % · 2^-k: together, however long it goes on, 5 %."""
+        confidence = 1 - self._alpha()
         self._looks += 1
-        while self._next_look <= self.count:
-            self._next_look = math.ceil(self._next_look * GROWTH)
-        confidence = 1 - (1 - CONFIDENCE) / 2**self._looks / len(GRID)
+        self._next_look = math.ceil(self._next_look * GROWTH)
         for place in range(len(GRID)):
             bound = upper_bound(self._errors[place], self._samples[place], confidence)
             self._granted[place] = bound <= self._allowed and not self._worse(place)
+
+    def _alpha(self) -> float:
+        """With what probability one threshold may be granted wrongly at this look."""
+        return (1 - CONFIDENCE) / 2**self._looks / len(GRID)
 
     def _withdraw(self) -> None:
         """Take away what cannot be upheld."""

@@ -16,6 +16,8 @@ from athanor.types import NO_USAGE, Context, Event, Finished, Request
 
 log = logging.getLogger(__name__)
 
+AHEAD = 16
+"""Events without usage that may wait for a reader: to hand over each of them costs more than to hold it."""
 _PATIENCE = 5.0
 """Seconds that the last reader waits for an engine to stop."""
 
@@ -24,8 +26,8 @@ class Flight:
     """One run of an engine that many read.
 
     The engine runs in a task of its own, because the request that began it may be cancelled while others still read.
-    It is asked for its next event only when a reader wants one, as if the reader ran it: nothing is produced for
-    nobody. Whoever gets an event first pays for it, so the usage of all readers adds up to that of the run.
+    While events have usage, it is asked for the next only when a reader wants it, as if the reader ran it: nothing is
+    spent for nobody. Whoever gets an event first pays for it, so the usage of all readers adds up to that of the run.
 
     Args:
         ended: called with all events as soon as the answer is finished.
@@ -102,6 +104,9 @@ class Flight:
                     if isinstance(event, Finished):
                         self._ended(self._events)
                         self._left()  # from here on the cache itself answers
+                        self._wake()
+                        continue
+                    if event.usage is NO_USAGE and len(self._events) - self._paid < AHEAD:
                         self._wake()
                         continue
                     self._demand = self._loop.create_future()

@@ -1,0 +1,565 @@
+"""The semantic cache: proof first, then hits; and what is never a hit."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athanor.config import Settings
+from athanor.engines import Embedder
+from athanor.errors import EngineError
+from athanor.gateway.cache import Cache, Calibration
+from athanor.gateway.cache.agree import may_agree, same_text, signature
+from athanor.gateway.cache.calibrate import GRID, RECENT, WINDOW, at_most, lower_bound, upper_bound
+from athanor.gateway.cache.index import QuestionIndex
+from athanor.rag.arrays import np
+from athanor.store import Store
+from athanor.store.shadows import Shadows
+from athanor.testing import HashEmbedder
+from athanor.testing.engines import context
+from athanor.types import (
+    AnswerMode,
+    CacheUse,
+    Context,
+    EngineState,
+    EngineStatus,
+    Event,
+    Finished,
+    FinishReason,
+    Image,
+    Message,
+    Profile,
+    Request,
+    Role,
+    Started,
+    Text,
+    TextDelta,
+    Tool,
+    Usage,
+)
+
+pytestmark = pytest.mark.anyio
+
+ASKED = "which city is the biggest one of all france and its many departments"
+AGAIN = "which city is the biggest one of all france and its many departments please"
+OTHER = "how do tides and the moon belong together in physics lessons at school"
+
+
+# The arithmetic
+
+
+@pytest.mark.parametrize(
+    ("errors", "trials", "upper", "lower"),
+    [
+        (0, 10, 0.2589, 0.0),
+        (1, 10, 0.3942, 0.0051),
+        (5, 10, 0.7776, 0.2224),
+        (10, 10, 1.0, 0.7411),
+        (1, 100, 0.0466, 0.0005),
+        (5, 100, 0.1023, 0.0199),
+        (0, 299, 0.00997, 0.0),
+        (0, 298, 0.01000, 0.0),
+    ],
+)
+def test_clopper_pearson_as_in_the_tables(errors: int, trials: int, upper: float, lower: float) -> None:
+    assert upper_bound(errors, trials) == pytest.approx(upper, abs=5e-5)
+    assert lower_bound(errors, trials) == pytest.approx(lower, abs=5e-5)
+
+
+def test_299_comparisons_without_an_error_show_one_percent_and_298_do_not() -> None:
+    assert upper_bound(0, 299) <= 0.01 < upper_bound(0, 298)
+
+
+def test_nothing_is_known_without_trials() -> None:
+    assert (upper_bound(0, 0), lower_bound(0, 0)) == (1.0, 0.0)
+    with pytest.raises(ValueError, match="no share"):
+        upper_bound(2, 1)
+
+
+@given(st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.floats(0.01, 0.99))
+def test_binomial_tails_are_exact(case: tuple[int, int], p: float) -> None:
+    k, n = case
+    q = Fraction(p)
+    exact = sum(math.comb(n, i) * q**i * (1 - q) ** (n - i) for i in range(k + 1))
+    assert at_most(k, n, p) == pytest.approx(float(exact), rel=1e-9, abs=1e-12)
+
+
+@given(st.integers(2, 4000).flatmap(lambda n: st.tuples(st.integers(0, min(n - 1, 60)), st.just(n))))
+def test_the_bound_is_where_so_few_errors_become_unlikely(case: tuple[int, int]) -> None:
+    errors, trials = case
+    assert at_most(errors, trials, upper_bound(errors, trials)) == pytest.approx(0.05, rel=1e-6)
+    assert lower_bound(errors, trials) <= errors / trials < upper_bound(errors, trials)
+
+
+# The threshold
+
+
+def filled(count: int, *, similarity: float = 0.97, wrong: int = 0, allowed: float = 0.01) -> Calibration:
+    """`count` comparisons, the first `wrong` of them with another answer."""
+    calibration = Calibration(allowed=allowed)
+    for i in range(count):
+        calibration.add(similarity, same=i >= wrong)
+    return calibration
+
+
+def test_nothing_is_granted_before_it_is_shown() -> None:
+    assert filled(299).threshold is None  # would do for one test of one threshold, but not for all of them
+    assert filled(545).threshold is None
+    assert filled(546).threshold == GRID[0]
+    assert filled(600, wrong=1).threshold is None
+    assert filled(2000, wrong=60).threshold is None
+    assert filled(120, allowed=0.05).threshold == GRID[0]
+    proof = filled(300, wrong=3).proof()
+    assert (proof.samples, proof.errors, proof.bound) == (300, 3, upper_bound(3, 300))
+
+
+def test_grants_are_made_at_fixed_counts_only() -> None:
+    calibration = filled(545)
+    calibration.add(0.97, same=False)  # at the first look there is one error too many
+    for count in range(547, 1229):
+        calibration.add(0.97, same=True)
+        assert calibration.threshold is None, count
+    calibration.add(0.97, same=True)
+    assert calibration.threshold == GRID[0]
+
+
+def test_the_smallest_similarity_that_is_safe_is_taken() -> None:
+    calibration = Calibration(allowed=0.01)
+    for i in range(2000):
+        calibration.add(0.97, same=True)
+        calibration.add(0.87, same=i % 5 > 0)
+    assert calibration.threshold == 0.90
+    assert calibration.proof().samples == 2000
+
+
+def test_a_bound_that_is_broken_takes_the_threshold_up_or_away() -> None:
+    calibration = filled(1000, similarity=0.99)
+    assert calibration.threshold == GRID[0]
+    for _ in range(8):
+        calibration.add(0.82, same=False)
+    assert calibration.threshold == 0.85
+    for _ in range(8):
+        calibration.add(0.99, same=False)
+    assert calibration.threshold is None
+
+
+def test_good_old_days_do_not_hide_a_change_for_the_worse() -> None:
+    calibration = filled(WINDOW, similarity=0.97)
+    wrong = 0
+    while calibration.threshold is not None:
+        wrong += 1
+        calibration.add(0.97, same=False)
+    assert wrong <= 6  # over the whole window, some 30 would still be within 1 %
+    for _ in range(2 * RECENT):
+        calibration.add(0.97, same=True)
+    assert calibration.threshold is None  # granted only at a look
+
+
+def test_old_comparisons_are_forgotten() -> None:
+    calibration = filled(300, wrong=300)
+    for _ in range(12_000):
+        calibration.add(0.97, same=True)
+    assert calibration.proof().samples == WINDOW
+    assert calibration.proof().errors == 0
+    assert calibration.threshold == GRID[0]
+
+
+def test_looking_often_at_many_thresholds_seldom_grants_what_is_not_so() -> None:
+    """The true share of false hits is 1.2 % at every similarity, and 1 % is allowed: any grant is a mistake."""
+    granted = 0
+    for seed in range(150):
+        draw = random.Random(seed)
+        calibration = Calibration(allowed=0.01)
+        for _ in range(3000):
+            calibration.add(draw.uniform(0.8, 1.0), same=draw.random() >= 0.012)
+            if calibration.threshold is not None:
+                granted += 1
+                break
+    assert granted <= 0.05 * 150
+
+
+# What is compared word by word
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("What is 3 + 4?", "What is 3 + 5?"),
+        ("Convert 5 miles to 3 decimals", "Convert 3 miles to 5 decimals"),
+        ("Take 5% of it", "Take $5 of it"),
+        ("Is it -5 outside?", "Is it 5 outside?"),
+        ("Give me two examples", "Give me three examples"),
+        ("When is the meeting on Monday?", "When is the meeting on Tuesday?"),
+        ("What happened yesterday?", "What happened today?"),
+        ("What is the capital of France?", "What is the capital of Peru?"),
+        ("Does Alice owe Bob money?", "Does Bob owe Alice money?"),
+        ("Paris population", "Rome population"),
+        ("What does 'foo' mean?", "What does 'bar' mean?"),
+        ("What does `a_b` do?", "What does `a_c` do?"),
+        ("Delete /tmp/a", "Delete /tmp/b"),
+        ("Who is a@x.org?", "Who is b@x.org?"),
+        ("Is it safe?", "Is it not safe?"),
+        ("Why does it work?", "Why doesn't it work?"),
+        ("It works with sugar", "It works without sugar"),
+        ("Who wrote it?", "When was it written?"),
+        ("How many are there?", "How are they there?"),
+        ("Can it swim?", "How can it swim?"),
+        ("Translate this text", "Summarise this text"),
+        ("Can you translate this text?", "Can you summarise this text?"),
+        ("Please translate what he said", "Please summarise what he said"),
+        ("Which is the highest one?", "Which is the lowest one?"),
+        ("What did she do before lunch?", "What did she do after lunch?"),
+    ],
+)
+def test_questions_that_are_not_the_same(one: str, two: str) -> None:
+    assert signature(one) != signature(two)
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("What is the capital of France?", "what's the capital of France"),
+        ("Please tell me what the capital of France is", "What is the capital of France?"),
+        ("Which city is it?", "What city is it?"),
+        ("Could you translate this text?", "Please translate this text"),
+        ("It costs 1,000 euro", "The price is 1000 euro"),
+        ("My card is broken", "I have a broken card"),
+    ],
+)
+def test_questions_that_may_be_the_same(one: str, two: str) -> None:
+    assert signature(one) == signature(two)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "expected"),
+    [
+        ("Paris.", "It is Paris.", True),
+        ("Paris.", "It is Rome.", False),
+        ("There are 5.", "There are 6.", False),
+        ("Yes, it does.", "No, it does.", False),
+        ("It does work.", "It does not work.", False),
+        ("Use `a_b`.", "Use `a_c`.", False),
+        ("On Monday.", "On Tuesday.", False),
+        ('{"a": 1, "b": 2}', '{"b": 2, "a": 1}', True),
+        ('{"a": 1}', '{"a": "1"}', False),
+        ('{"a": "x"}', "a is x", False),
+        ("word " * 300, "word " * 301, False),
+    ],
+)
+def test_answers_that_contradict(one: str, two: str, expected: bool) -> None:
+    assert may_agree(one, two, longest=1000) is expected
+    assert may_agree(two, one, longest=1000) is expected
+
+
+def test_space_case_and_a_full_stop_do_not_matter() -> None:
+    assert same_text("It  is\nParis.", "it is paris")
+    assert not same_text("It is Paris", "It is Rome")
+
+
+def test_the_index_finds_the_nearest_that_agrees_and_forgets() -> None:
+    index = QuestionIndex(limit=3)
+    plain, other = signature("a b"), signature("a 5")
+    vectors = np.eye(4, dtype=np.float32)
+
+    def find(vector: int, sig: Any = plain, part: bytes = b"p") -> Any:
+        return index.nearest(part, vectors[vector], sig, least=0.5, usable=lambda _: True)
+
+    index.add(b"p", b"a", vectors[0], plain)
+    index.add(b"p", b"b", vectors[1], other)
+    index.add(b"q", b"c", vectors[2], plain)
+    assert find(0) == (b"a", 1.0)
+    assert find(1) is None  # the words do not agree
+    assert find(1, other) == (b"b", 1.0)
+    assert find(2) is None  # in another partition
+    assert index.nearest(b"p", vectors[0], plain, least=0.5, usable=lambda _: False) is None
+    index.add(b"p", b"d", vectors[3], plain)  # over the limit: the oldest goes
+    assert find(0) is None
+    assert find(1, other) == (b"b", 1.0)
+    assert find(3) == (b"d", 1.0)
+    assert len(index) == 3
+    for i in range(10):
+        index.add(b"p", bytes([i]), vectors[i % 4], plain)
+    assert len(index) == 3
+    assert index.agrees(b"p", plain)
+    assert not index.agrees(b"q", plain)
+
+
+# Through the cache
+
+
+class Oracle:
+    """Answers by a table; counts what it was asked."""
+
+    def __init__(self, answers: dict[str, str] | None = None, *, reason: FinishReason = FinishReason.STOP) -> None:
+        self.answers = answers or {}
+        self.reason = reason
+        self.profile = Profile(name="m", context=4096, licence="none", grounded=AnswerMode.EXTRACTIVE)
+        self.asked: list[str] = []
+
+    async def run(self, request: Request, ctx: Context) -> AsyncGenerator[Event, None]:
+        self.asked.append(request.question)
+        yield TextDelta(text=self.answers.get(request.question, "Paris."), usage=Usage(cost=0.25))
+        yield Finished(reason=self.reason)
+
+    def state(self) -> EngineState:
+        return EngineState(status=EngineStatus.READY, backend="fake")
+
+    async def start(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Stuck(HashEmbedder):
+    """An embedder that never answers, or fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.error = error
+
+    async def embed(self, *args: Any, **options: Any) -> Any:
+        if self.error is not None:
+            raise self.error
+        await asyncio.Event().wait()
+
+
+@pytest.fixture
+def shadows(tmp_path: Path) -> Iterator[Shadows]:
+    store = Store.open(f"sqlite:///{tmp_path}/athanor.db", blobs=tmp_path / "blobs")
+    yield Shadows(store.database)
+    store.close()
+
+
+Maker = Callable[..., Any]
+
+
+@pytest.fixture
+async def make(shadows: Shadows) -> Any:
+    """`await make()`: a semantic cache over the same store, whose draws never fall on a shadow unless said so."""
+    made: list[Cache] = []
+
+    async def making(
+        *, embedder: Embedder | None = None, draw: float = 0.99, clock: Callable[[], float] | None = None, **cache: Any
+    ) -> Cache:
+        settings = Settings.model_validate({"cache": {"mode": "semantic", **cache}})
+        used = embedder or HashEmbedder()
+        await used.start()
+        options: dict[str, Any] = {} if clock is None else {"clock": clock}
+        made.append(Cache(settings, embedder=used, shadows=shadows, draw=lambda: draw, **options))
+        return made[-1]
+
+    yield making
+    for cache in made:
+        await cache.aclose()
+
+
+def prove(shadows: Shadows, count: int = 1000) -> None:
+    """So many comparisons without an error, as of earlier days."""
+    one = shadows.add(route="m", embedder="hash-256", similarity=0.97, same=True)
+    shadows.insert([one] * (count - 1))
+
+
+def ask(text: str, **changes: Any) -> Request:
+    return replace(Request(model="m", messages=(Message(role=Role.USER, content=text),)), **changes)
+
+
+async def drain(cache: Cache, engine: Oracle, request: Request | str, *, scope: str = "s") -> list[Event]:
+    request = ask(request) if isinstance(request, str) else request
+    async with asyncio.timeout(10):
+        async with aclosing(cache.through(engine, request, context(), scope)) as events:
+            found = [event async for event in events]
+        await cache.settle()
+    return found
+
+
+def kind(events: list[Event]) -> str:
+    first = events[0]
+    return first.cached if isinstance(first, Started) else ""
+
+
+async def test_it_stays_off_until_it_is_proved(make: Maker, shadows: Shadows) -> None:
+    cache, engine = await make(), Oracle()
+    assert kind(await drain(cache, engine, ASKED)) == ""
+    assert kind(await drain(cache, engine, AGAIN)) == ""
+    assert engine.asked == [ASKED, AGAIN]
+    (row,) = shadows.latest(route="m", embedder="hash-256", limit=9)
+    assert row.same
+    assert 0.9 < row.similarity < 1
+    state = cache.states()["m"]
+    assert (state.threshold, state.samples, state.errors, state.misses, state.hits) == (None, 1, 0, 2, 0)
+    assert state.bound > 0.9
+
+
+async def test_once_proved_it_answers(make: Maker, shadows: Shadows) -> None:
+    prove(shadows)
+    cache, engine = await make(), Oracle()
+    await drain(cache, engine, ASKED)
+    events = await drain(cache, engine, AGAIN)
+    assert events == [Started(target="m", cached="semantic"), TextDelta(text="Paris."), Finished()]
+    assert engine.asked == [ASKED]
+    state = cache.states()["m"]
+    assert (state.hits, state.semantic, state.threshold, state.samples) == (1, 1, GRID[0], 1000)
+    assert kind(await drain(cache, engine, ASKED)) == "exact"
+    assert kind(await drain(cache, engine, OTHER)) == ""
+
+
+async def test_the_proof_of_another_embedder_or_route_is_none(make: Maker, shadows: Shadows) -> None:
+    prove(shadows)
+    cache, engine = await make(embedder=HashEmbedder(512)), Oracle()
+    await drain(cache, engine, ASKED)
+    assert kind(await drain(cache, engine, AGAIN)) == ""
+    other = replace(ask(ASKED), model="n")
+    cache = await make()
+    await drain(cache, engine, other)
+    assert kind(await drain(cache, engine, replace(ask(AGAIN), model="n"))) == ""
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (ask(ASKED), ask(ASKED.replace("many", "5"))),
+        (ask(ASKED), ask(f"{ASKED} not")),
+        (ask(f"{ASKED} in Nice"), ask(f"{ASKED} in Lyon")),
+        (ask(ASKED), ask(AGAIN, json_schema={"type": "object"})),
+        (ask(ASKED), ask(AGAIN, messages=(Message(role=Role.SYSTEM, content="x"), *ask(AGAIN).messages))),
+        (ask(ASKED, tools=(Tool(name="f", parameters={}),)), ask(AGAIN, tools=(Tool(name="f", parameters={}),))),
+        (ask(ASKED, logprobs=1), ask(AGAIN, logprobs=1)),
+        (ask(ASKED), ask(AGAIN, messages=(*ask(AGAIN).messages, Message(role=Role.ASSISTANT, content="well")))),
+        (ask(ASKED), ask(AGAIN, cache=CacheUse(read=False))),
+    ],
+    ids=["number", "negation", "name", "schema", "system", "tools", "logprobs", "not last", "no-cache"],
+)
+async def test_never_by_meaning(make: Maker, shadows: Shadows, first: Request, second: Request) -> None:
+    prove(shadows)
+    cache, engine = await make(), Oracle()
+    await drain(cache, engine, first)
+    assert kind(await drain(cache, engine, second)) == ""
+    assert len(engine.asked) == 2
+
+
+async def test_pictures_are_never_compared_by_meaning(make: Maker, shadows: Shadows) -> None:
+    prove(shadows)
+    cache, engine = await make(), Oracle()
+    for text in (ASKED, AGAIN):
+        parts = (Text(text=text), Image(data="AA=="))
+        message = Message(role=Role.USER, content=text, parts=parts)
+        assert kind(await drain(cache, engine, ask(text, messages=(message,)))) == ""
+    assert len(engine.asked) == 2
+
+
+async def test_meaning_does_not_cross_scopes(make: Maker, shadows: Shadows) -> None:
+    prove(shadows)
+    cache, engine = await make(), Oracle()
+    await drain(cache, engine, ASKED, scope="a")
+    assert kind(await drain(cache, engine, AGAIN, scope="b")) == ""
+    assert len(shadows.latest(route="m", embedder="hash-256", limit=2000)) == 1000  # nor was anything compared
+    assert kind(await drain(cache, engine, AGAIN, scope="a")) == "semantic"
+
+
+async def test_a_share_of_hits_is_answered_anew_and_recorded(make: Maker, shadows: Shadows) -> None:
+    prove(shadows)
+    cache, engine = await make(draw=0.01), Oracle({AGAIN: "Lyon."})
+    await drain(cache, engine, ASKED)
+    events = await drain(cache, engine, AGAIN)
+    assert kind(events) == ""
+    assert events[0] == TextDelta(text="Lyon.", usage=Usage(cost=0.25))
+    assert [row.same for row in shadows.latest(route="m", embedder="hash-256", limit=2)] == [True, False]
+    assert cache.states()["m"].shadows == 1
+    assert kind(await drain(cache, engine, AGAIN)) == "exact"
+
+
+async def test_it_switches_itself_off_when_answers_differ(make: Maker, shadows: Shadows) -> None:
+    prove(shadows)
+    cache = await make(draw=0.01)
+    words = ["red", "blue", "green", "pink", "grey", "brown", "black", "white", "gold", "teal"]
+    story = " ".join(f"word{chr(97 + i)}" for i in range(26))  # so long that one word more changes little
+    questions = [f"{ASKED} {story} {word}" for word in words]
+    engine = Oracle({question: f"It is {word}." for question, word in zip(questions, words, strict=True)})
+    for question in questions:
+        await drain(cache, engine, question)
+    assert cache.states()["m"].threshold is None
+    assert cache.states()["m"].errors >= 5
+    again = await make(draw=0.99)  # and remembers
+    for question in questions[:2]:
+        assert kind(await drain(again, engine, question)) == ""
+
+
+async def test_once_on_misses_are_compared_as_seldom_as_hits(make: Maker, shadows: Shadows) -> None:
+    prove(shadows)
+    cache, engine = await make(draw=0.99), Oracle()
+    await drain(cache, engine, ASKED)
+    await drain(cache, engine, ask(AGAIN, cache=CacheUse(read=False)))
+    assert len(shadows.latest(route="m", embedder="hash-256", limit=2000)) == 1000
+
+
+async def test_a_stuck_embedder_delays_nobody(make: Maker, shadows: Shadows) -> None:
+    cache, engine = await make(embedder=Stuck()), Oracle()
+    for text in (ASKED, AGAIN):
+        async with asyncio.timeout(2):
+            async with aclosing(cache.through(engine, ask(text), context(), "s")) as events:
+                assert [event async for event in events][-1] == Finished()
+    assert engine.asked == [ASKED, AGAIN]
+    async with asyncio.timeout(2):
+        await cache.aclose()
+
+
+async def test_a_broken_embedder_leaves_the_exact_cache(make: Maker) -> None:
+    cache, engine = await make(embedder=Stuck(EngineError("no weights"))), Oracle()
+    await drain(cache, engine, ASKED)
+    assert kind(await drain(cache, engine, ASKED)) == "exact"
+    assert cache.states()["m"].problem == "no weights"
+    settings = Settings.model_validate({"cache": {"mode": "semantic"}})
+    cache = Cache(settings)
+    await drain(cache, engine, ASKED)
+    assert cache.states()["m"].problem == "There is no embedder."
+
+
+async def test_a_question_goes_with_its_answer(make: Maker, shadows: Shadows) -> None:
+    prove(shadows)
+    now = [0.0]
+    cache, engine = await make(clock=lambda: now[0], ttl_s=60), Oracle()
+    await drain(cache, engine, ASKED)
+    now[0] = 30.0
+    assert kind(await drain(cache, engine, ask(AGAIN, cache=CacheUse(max_age=30, write=False)))) == ""
+    assert kind(await drain(cache, engine, ask(AGAIN, cache=CacheUse(max_age=31)))) == "semantic"
+    now[0] = 61.0
+    assert kind(await drain(cache, engine, AGAIN)) == ""
+
+
+async def test_what_was_cut_off_is_not_given_to_another_question(make: Maker, shadows: Shadows) -> None:
+    prove(shadows)
+    cache, engine = await make(), Oracle(reason=FinishReason.LENGTH)
+    await drain(cache, engine, ASKED)
+    assert kind(await drain(cache, engine, ASKED)) == "exact"
+    assert kind(await drain(cache, engine, AGAIN)) == ""
+
+
+async def test_a_question_longer_than_the_embedder_reads_is_not_compared(make: Maker, shadows: Shadows) -> None:
+    prove(shadows)
+    cache, engine = await make(), Oracle()
+    for ending in ("red", "blue"):
+        assert kind(await drain(cache, engine, f"{'word ' * 600}{ending}")) == ""
+    assert len(shadows.latest(route="m", embedder="hash-256", limit=2000)) == 1000
+
+
+def test_shadows_are_read_oldest_first_and_forgotten(shadows: Shadows) -> None:
+    first = shadows.add(route="m", embedder="e", similarity=0.9, same=True)
+    rows = [replace(first, similarity=0.9 + i / 100, same=i % 2 > 0, at=first.at + i) for i in range(1, 5)]
+    shadows.insert(rows)
+    shadows.insert([])
+    shadows.add(route="n", embedder="e", similarity=0.9, same=False)
+    assert shadows.latest(route="m", embedder="e", limit=3) == rows[1:]
+    assert shadows.latest(route="m", embedder="x", limit=3) == []
+    assert shadows.delete_older(first.at + 2) == 3
+    assert shadows.forget(route="m") == 3
+    assert shadows.latest(route="m", embedder="e", limit=3) == []
