@@ -92,6 +92,17 @@ def fits(profile: Profile | None, demand: Demand) -> bool:
     return not missing and demand.prompt < profile.context
 
 
+def chain(settings: RouteSettings, demand: Demand, options: Mapping[str, Option], dice: random.Random) -> list[str]:
+    """Names of the models to ask, in order: those that may be picked, then those of `fall_back_to`.
+
+    Models that cannot serve the request are left out while one remains that can; if none can, the first choice gets
+    it, to drop what it may or to say what is wrong. Empty if there is no model at all.
+    """
+    picked = order(settings, demand, [options[name] for name in names_of(settings)], dice)
+    names = list(dict.fromkeys([*picked, *settings.fall_back_to]))
+    return [name for name in names if fits(options[name].profile, demand)] or names[:1]
+
+
 def order(settings: RouteSettings, demand: Demand, options: Sequence[Option], dice: random.Random) -> list[str]:
     """Names of models that may be picked, the first choice first. Empty if none reaches the quality floor.
 

@@ -135,7 +135,6 @@ class Route(Wrapper):
         self.classifier = classifier
         self.branches = branches
         self._shared = shared
-        self._pickable = [branches[model] for model in choice.names_of(settings)]
         self._merged: tuple[tuple[Profile | None, ...], Profile] | None = None
         chain = FallbackEngine(self._order, self._profile, total=shared.total_s)
         if settings.hedge_after_s is not None:
@@ -157,32 +156,27 @@ class Route(Wrapper):
 
     async def start(self) -> None:
         """Begin loading the first choice; the others load when they are asked."""
-        await self._pickable[0].member.start()
+        await self.branches[self.settings.use[0]].member.start()
 
     def demand(self, request: Request, label: str | None = None) -> Demand:
         """What `request` needs, as far as this route's choice looks at it."""
         return choice.demand_of(request, prefix=self.settings.pick == "least_busy", label=label)
 
     def chain(self, demand: Demand) -> list[Branch]:
-        """Who is to be asked for `demand`, in order, whether or not it is left alone just now.
-
-        Models that cannot serve it are left out while one remains that can; if none can, the first choice gets the
-        request, to drop what it may or to say what is wrong.
+        """Who is to be asked for `demand`, in order, whether or not it is left alone just now (see `choice.chain`).
 
         Raises:
             ConfigError: no model may be picked.
         """
-        options = [branch.option() for branch in self._pickable]
-        picked = choice.order(self.settings, demand, options, self._shared.dice)
-        names = dict.fromkeys([*picked, *self.settings.fall_back_to])
+        options = {name: branch.option() for name, branch in self.branches.items()}
+        names = choice.chain(self.settings, demand, options, self._shared.dice)
         if not names:
             raise ConfigError(
                 f"No model of the route reaches its quality floor of {self.settings.quality_floor:g}.",
                 where=f"routes.{self.name}.quality_floor",
                 hint="Lower it, or state the `quality` of the models.",
             )
-        branches = [self.branches[name] for name in names]
-        return [b for b in branches if choice.fits(b.member.known, demand)] or branches[:1]
+        return [self.branches[name] for name in names]
 
     async def label(self, request: Request, ctx: Context) -> str | None:
         """What the classifier takes the request for; `None` where it is unsure, or the embedder fails."""

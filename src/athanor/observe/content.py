@@ -49,7 +49,12 @@ class Recording:
 def _plain(value: Any) -> Any:
     """Without what is empty, so that a recorded chat reads like a chat."""
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items() if v not in (None, (), [], {}, "", False)}
+        # A temperature of 0 is not empty, and in a schema nothing is.
+        return {
+            k: v if k in {"json_schema", "parameters"} else _plain(v)
+            for k, v in value.items()
+            if v is not None and v is not False and v not in ((), [], {}, "")
+        }
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return value
