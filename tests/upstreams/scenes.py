@@ -164,6 +164,10 @@ class FakeVendor:
         """Read a request, or raise `Refused` as the vendor would."""
         raise NotImplementedError
 
+    def scene(self, call: Call, asked: Asked) -> Scene:
+        """What to answer."""
+        return scene_of(asked, call.body)
+
     def streams(self, call: Call) -> bool:
         raise NotImplementedError
 
@@ -217,7 +221,7 @@ class FakeVendor:
             if self.key(call.headers) != KEY:
                 raise Refused(401, f"Wrong key: {self.key(call.headers)}.")
             asked = self.asked(call)
-            scene = scene_of(asked, call.body)
+            scene = self.scene(call, asked)
             if scene.how == "error" and not self.streams(call):
                 raise Refused(500, "It failed.")
         except Refused as refused:

@@ -8,9 +8,9 @@ from typing import Any
 
 from athanor.engines.adapters.responses.body import VENDOR
 from athanor.engines.formats.counting import Tally, read_usage
+from athanor.engines.formats.proofs import seal
 from athanor.engines.formats.reading import cut_short, failure, read_logprobs
 from athanor.engines.upstream import Upstream
-from athanor.engines.formats.proofs import seal
 from athanor.errors import EngineError
 from athanor.types import (
     NO_USAGE,

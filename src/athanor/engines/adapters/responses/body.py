@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from athanor.engines.formats.chat_request import data_url, effort_of
-from athanor.engines.formats.schemas import ANSWER, any_object, fits_strict
 from athanor.engines.formats.proofs import own
+from athanor.engines.formats.schemas import ANSWER, any_object, fits_strict
 from athanor.errors import UnsupportedError
 from athanor.types import Attachment, Image, Message, Part, Profile, Request, Role, Text, Tool
 
