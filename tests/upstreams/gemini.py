@@ -32,7 +32,7 @@ _CONFIG = {
     "presencePenalty", "frequencyPenalty", "seed", "responseMimeType", "responseJsonSchema", "responseSchema",
     "responseModalities", "mediaResolution", "thinkingConfig", "speechConfig",
 }  # fmt: skip
-_PATH = re.compile(r"^/v1beta/(models|tunedModels)/[^/:]+:(generateContent|streamGenerateContent)$")
+_PATH = re.compile(r"^/v1(?:beta)?/(models|tunedModels)/[^/:]+:(generateContent|streamGenerateContent)$")
 SIGNATURE = "CiQB0e2Kb1vAh3nW"
 _REASONS = {
     "stop": "STOP",

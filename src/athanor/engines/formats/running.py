@@ -50,9 +50,9 @@ class RunningTally:
 
     def rest(self) -> Usage:
         """What is missing from the pieces to the vendor's own count; the bound, where it gave none."""
-        if self._final:
-            return self._tell(self._known)
-        completion = max(self._told.completion_tokens, self._known.completion_tokens)
+        told, known = self._told.completion_tokens, self._known.completion_tokens
+        # A count of nothing for an answer that we saw is no count.
+        completion = known or told if self._final else max(told, known)
         return self._tell(replace(self._known, prompt_tokens=self._prompt(), completion_tokens=completion))
 
     def _prompt(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from athanor.engines.adapters.anthropic.answer import VENDOR
@@ -17,11 +18,23 @@ _IMAGES = {"image/jpeg", "image/png", "image/gif", "image/webp"}
 _MARKS = 4
 """Cache breakpoints that the vendor takes; the last reach furthest."""
 _SMALLEST_BUDGET = 1024
+_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768}
+"""Of reasoning, in tokens, for models that know no efforts."""
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 Block = dict[str, Any]
 
 
-def messages_body(request: Request, profile: Profile, model: str) -> dict[str, Any]:
+@dataclass(slots=True, kw_only=True)
+class Dialect:
+    """How the model wants to be told to think. Older ones know budgets only, newer ones efforts only, some both: it is
+    learnt from refusals.
+    """
+
+    budgets: bool = True
+    efforts: bool = True
+
+
+def messages_body(request: Request, profile: Profile, model: str, dialect: Dialect) -> dict[str, Any]:
     """The body of `POST /messages`.
 
     All system messages become the one that the vendor takes, in order. `Image.detail` and the names of participants
@@ -31,7 +44,9 @@ def messages_body(request: Request, profile: Profile, model: str) -> dict[str, A
         InputError: no user or assistant message, or a budget for reasoning that does not fit.
         UnsupportedError: a file or image of a kind or in a place that the vendor does not take.
     """
-    limit = answer_limit(request, profile)
+    limit, budget = answer_limit(request, profile), _budget(request, dialect)
+    if request.sampling.max_tokens is None and request.thinking is not None and request.thinking.tokens is None:
+        limit += budget or 0
     body: dict[str, Any] = {"model": model, "max_tokens": limit, "messages": []}
     marked: list[Block] = []
     if system := _system(request.messages, marked):
@@ -45,15 +60,11 @@ def messages_body(request: Request, profile: Profile, model: str) -> dict[str, A
         body["stream"] = True
     body |= _sampling(request, profile)
     body |= _tools(request)
-    output: dict[str, Any] = {}
     if request.thinking is not None:
-        body |= _thinking(request.thinking, limit)
-        if request.thinking.effort not in {None, "none"}:
-            output["effort"] = "low" if request.thinking.effort == "minimal" else request.thinking.effort
+        body |= _thinking(request.thinking, budget, limit, dialect)
     if request.json_schema is not None:
-        output["format"] = {"type": "json_schema", "schema": closed(request.json_schema)}
-    if output:
-        body["output_config"] = output
+        shape = {"type": "json_schema", "schema": closed(request.json_schema)}
+        body["output_config"] = {**body.get("output_config", {}), "format": shape}
     if request.user:
         body["metadata"] = {"user_id": request.user}
     return body
@@ -78,20 +89,38 @@ def _sampling(request: Request, profile: Profile) -> dict[str, Any]:
     return found
 
 
-def _thinking(thinking: Thinking, limit: int) -> dict[str, Any]:
-    """A budget asks for the older way, which newer models refuse; an effort alone for the newer, and the reverse."""
+def _thinking(thinking: Thinking, budget: int | None, limit: int, dialect: Dialect) -> dict[str, Any]:
+    """The way that is asked for, or its nearest in the way that the model takes."""
     if thinking.effort == "none":
         return {"thinking": {"type": "disabled"}}
+    effort: str | None = thinking.effort
     how: dict[str, Any] = {"type": "adaptive"}
-    if thinking.tokens is not None:
-        if not _SMALLEST_BUDGET <= thinking.tokens < limit:
+    if budget is not None:
+        if not _SMALLEST_BUDGET <= budget < limit:
             raise InputError(
                 f"A budget for reasoning lies between {_SMALLEST_BUDGET} and max_tokens ({limit}).", where="thinking"
             )
-        how = {"type": "enabled", "budget_tokens": thinking.tokens}
+        how = {"type": "enabled", "budget_tokens": budget}
+    elif thinking.tokens is not None:
+        effort = effort or next((name for name, most in _BUDGETS.items() if thinking.tokens <= most), "xhigh")
     if thinking.summary:
         how["display"] = "summarized"
-    return {"thinking": how}
+    if effort is None or not dialect.efforts:
+        return {"thinking": how}
+    return {"thinking": how, "output_config": {"effort": "low" if effort == "minimal" else effort}}
+
+
+def _budget(request: Request, dialect: Dialect) -> int | None:
+    """Tokens for reasoning, where the model is told any: the caller's, or what stands for the caller's effort."""
+    thinking = request.thinking
+    if thinking is None or thinking.effort == "none":
+        return None
+    if thinking.tokens is not None:
+        return thinking.tokens if dialect.budgets else None
+    if dialect.efforts:
+        return None
+    wish, most = _BUDGETS[thinking.effort or "medium"], request.sampling.max_tokens
+    return wish if most is None else min(wish, max(most // 2, _SMALLEST_BUDGET))
 
 
 def _tools(request: Request) -> dict[str, Any]:

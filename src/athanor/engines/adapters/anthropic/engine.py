@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -10,9 +11,10 @@ from pydantic import SecretStr
 
 from athanor.config import ModelSettings
 from athanor.engines.adapters.anthropic.answer import MessagesAnswer
-from athanor.engines.adapters.anthropic.body import messages_body
+from athanor.engines.adapters.anthropic.body import Dialect, messages_body
 from athanor.engines.remote import RemoteEngine
 from athanor.engines.upstream import Timeouts, Upstream
+from athanor.errors import InputError
 from athanor.types import Profile, Request
 
 VERSION = "2026-10-21"
@@ -21,6 +23,9 @@ VERSION = "2026-10-21"
 _NEVER = frozenset({"seed", "logprobs", "presence_penalty", "frequency_penalty"})
 LACKS = _NEVER | {"temperature", "top_p", "top_k"}
 """What this version lacks. With `api_version = "2023-06-01"`, a model's own `lacks` may leave out the last three."""
+
+_UNKNOWN = re.compile(r"not support|unsupported|not permitted|does not match any of the expected", re.IGNORECASE)
+_NEWER = re.compile(r"adaptive|effort", re.IGNORECASE)
 
 
 class AnthropicEngine(RemoteEngine):
@@ -36,12 +41,26 @@ class AnthropicEngine(RemoteEngine):
     def __init__(self, profile: Profile, upstream: Upstream, *, model: str | None = None) -> None:
         # Whoever made the profile: no version has these.
         super().__init__(replace(profile, lacks=profile.lacks | _NEVER), upstream, model=model)
+        self._dialect = Dialect()
 
     def body(self, request: Request) -> Mapping[str, Any]:
-        return messages_body(request, self._profile, self._model)
+        return messages_body(request, self._profile, self._model, self._dialect)
 
     def reader(self, request: Request) -> MessagesAnswer:
         return MessagesAnswer(request, self._upstream)
+
+    def adapt(self, body: Mapping[str, Any], error: InputError) -> bool:
+        """Learn which way of thinking the model knows, once: its refusal names the one that it does not."""
+        dialect, how = self._dialect, body.get("thinking", {}).get("type")
+        if not _UNKNOWN.search(error.message):
+            return False
+        if how == "enabled" and dialect.budgets and dialect.efforts and "thinking" in error.message:
+            dialect.budgets = False
+            return True
+        if how == "adaptive" and dialect.efforts and dialect.budgets and _NEWER.search(error.message):
+            dialect.efforts = False
+            return True
+        return False
 
 
 def connect(url: str, *, api_key: SecretStr | None, settings: ModelSettings, timeouts: Timeouts) -> Upstream:

@@ -35,6 +35,8 @@ from athanor.types import (
 )
 
 VENDOR = "gemini"
+OURS = "unnamed_"
+"""Begins the ids of calls to which the vendor gave none. It is not sent them back: older versions refuse any."""
 
 _LENGTH = {"MAX_TOKENS", "CONTINUATION"}
 _STOP = {"STOP", "FINISH_REASON_UNSPECIFIED"}
@@ -106,7 +108,7 @@ class ContentAnswer:
         if isinstance(call := part.get("functionCall"), dict):
             yield ToolCallDelta(
                 index=self._calls,
-                id=text(call.get("id")) or f"call_{secrets.token_hex(8)}",
+                id=text(call.get("id")) or f"{OURS}{secrets.token_hex(12)}",
                 name=text(call.get("name")),
                 arguments=orjson.dumps(mapping(call.get("args"))).decode(),
                 signature=signature,

@@ -6,7 +6,7 @@ import mimetypes
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from athanor.engines.adapters.gemini.answer import VENDOR
+from athanor.engines.adapters.gemini.answer import OURS, VENDOR
 from athanor.engines.formats.proofs import own, unseal
 from athanor.engines.formats.translation import answer_limit, as_object
 from athanor.errors import InputError, UnsupportedError
@@ -124,7 +124,7 @@ def _system(messages: Iterable[Message]) -> list[Json]:
 def _contents(messages: tuple[Message, ...]) -> list[Json]:
     """Turns that alternate. What has no content is left out."""
     turns: list[Json] = []
-    names: dict[str, str] = {}
+    calls: dict[str, Json] = {}
     # Signatures are checked from the last thing that the user said.
     current = max((i for i, message in enumerate(messages) if message.role is Role.USER), default=-1)
     for i, message in enumerate(messages):
@@ -132,10 +132,9 @@ def _contents(messages: tuple[Message, ...]) -> list[Json]:
             case Role.SYSTEM:
                 continue
             case Role.ASSISTANT:
-                names |= {call.id: call.name for call in message.calls}
-                role, parts = "model", _model(message, signed=i > current)
+                role, parts = "model", _model(message, calls, signed=i > current)
             case Role.TOOL:
-                role, parts = "user", [_result(message, names)]
+                role, parts = "user", [_result(message, calls)]
             case _:
                 role, parts = "user", [_part(part) for part in _filled(message.pieces())]
         if not parts:
@@ -144,13 +143,20 @@ def _contents(messages: tuple[Message, ...]) -> list[Json]:
             turns[-1]["parts"] += parts
         else:
             turns.append({"role": role, "parts": parts})
+    # Calls without ids are told apart by their order, and their results come before anything else.
+    order = {id(call): place for place, call in enumerate(calls.values())}
+    for turn in turns:
+        turn["parts"].sort(key=lambda part: order.get(id(part.get("answers")), len(order)))
+        for part in turn["parts"]:
+            part.pop("answers", None)
     return turns
 
 
-def _model(message: Message, *, signed: bool) -> list[Json]:
+def _model(message: Message, calls: dict[str, Json], *, signed: bool) -> list[Json]:
     """Text, then calls. Of the thoughts only the proofs go back: their text is a summary that the vendor does not need.
 
     Args:
+        calls: by their ids; this message's are added.
         signed: the vendor will refuse a first call without a signature.
     """
     parts = [_part(part) for part in _filled(message.pieces())]
@@ -158,26 +164,28 @@ def _model(message: Message, *, signed: bool) -> list[Json]:
         if not parts:
             parts.append({"text": ""})
         parts[-1]["thoughtSignature"] = proofs[-1][1]
-    for i, call in enumerate(message.calls):
-        part: Json = {"functionCall": {"id": call.id, "name": call.name, "args": as_object(call.arguments)}}
-        signature = unseal(VENDOR, call.signature)
-        if signature is None and signed and i == 0:
-            signature = _UNSIGNED
-        if signature is not None:
-            part["thoughtSignature"] = signature
-        parts.append(part)
+    signatures = [unseal(VENDOR, call.signature) for call in message.calls]
+    for i, (call, signature) in enumerate(zip(message.calls, signatures, strict=True)):
+        made: Json = {"name": call.name, "args": as_object(call.arguments)}
+        if any(signatures) and not call.id.startswith(OURS):
+            made["id"] = call.id  # the vendor's own
+        calls[call.id] = made
+        proof = signature or (_UNSIGNED if signed and i == 0 else None)
+        parts.append({"functionCall": made, **({"thoughtSignature": proof} if proof else {})})
     return parts
 
 
-def _result(message: Message, names: Mapping[str, str]) -> Json:
-    name = names.get(message.call or "") or message.name
-    if not name:
+def _result(message: Message, calls: Mapping[str, Json]) -> Json:
+    call = calls.get(message.call or "")
+    if call is None:
         raise InputError(f"The tool result {message.call!r} answers no call in this conversation.", where="messages")
     response = {"error" if message.failed else "output": message.content}
-    found: Json = {"id": message.call, "name": name, "response": response}
+    found: Json = {"name": call["name"], "response": response}
+    if "id" in call:
+        found["id"] = call["id"]
     if media := [_part(part) for part in message.parts if not isinstance(part, Text)]:
         found["parts"] = media
-    return {"functionResponse": found}
+    return {"functionResponse": found, "answers": call}
 
 
 def _filled(parts: Iterable[Part]) -> list[Part]:
@@ -188,6 +196,10 @@ def _part(part: Part) -> Json:
     if isinstance(part, Text):
         return {"text": part.text}
     if part.url:
+        if part.url.startswith("http:"):
+            raise UnsupportedError(
+                "This vendor fetches files by https only.", where="messages", hint="Send the file itself, as base64."
+            )
         return {"fileData": {"mimeType": _mime(part), "fileUri": part.url}}
     return {"inlineData": {"mimeType": part.mime, "data": part.data}}
 
