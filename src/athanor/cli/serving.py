@@ -19,13 +19,13 @@ from anyio import TASK_STATUS_IGNORED, to_thread
 from anyio.abc import TaskStatus
 from anyio.from_thread import start_blocking_portal
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from athanor.config import Settings
 from athanor.errors import ConfigError
 from athanor.gateway import App, open_app
-from athanor.server import create_app
+from athanor.server import create_app, front
 from athanor.worker import Runner
-
 
 LOOP = {"use_uvloop": find_spec("uvloop") is not None}
 """For anyio: a request costs a third less processor time on it than on asyncio's own loop."""
@@ -57,7 +57,7 @@ def listen(settings: Settings) -> socket.socket:
 class _Server(uvicorn.Server):
     """A server that says when it listens."""
 
-    def __init__(self, http: FastAPI) -> None:
+    def __init__(self, http: ASGIApp) -> None:
         # The lifespan is ours: `open_app` outlives every request.
         config = uvicorn.Config(
             http,
@@ -95,7 +95,7 @@ async def serve(
                 # This process alone holds the database: whoever ran these jobs is dead, and nobody waits for a lease.
                 await to_thread.run_sync(app.store.jobs.release)
             http = create_app(app)
-            server = _Server(http)
+            server = _Server(front(http))
             group.start_soon(_until_stopped, server, bound, group.cancel_scope)
             await server.listens.wait()
             _announce(home, url, app.instance)

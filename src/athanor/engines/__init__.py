@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from athanor.engines.auto import AutoEngine
     from athanor.engines.base import Embedder, Engine, Reranker
-    from athanor.engines.build import build_engine
+    from athanor.engines.build import build_embedder, build_engine
     from athanor.engines.local import LocalEngine, LocalSettings
     from athanor.engines.process import ModelProcess
     from athanor.engines.spec import WorkerSpec
@@ -27,6 +27,7 @@ __all__ = [
     "Timeouts",
     "Upstream",
     "WorkerSpec",
+    "build_embedder",
     "build_engine",
 ]
 
@@ -41,6 +42,7 @@ _HOMES = {
     "Timeouts": "upstream",
     "Upstream": "upstream",
     "WorkerSpec": "spec",
+    "build_embedder": "build",
     "build_engine": "build",
 }
 

@@ -19,6 +19,7 @@ from athanor.engines import Embedder, LocalSettings, Reranker
 from athanor.engines.adapters.onnx import OnnxEmbedder, OnnxReranker, onnx_process
 from athanor.engines.missing import MissingEmbedder
 from athanor.errors import AthanorError
+from athanor.gateway.cache import Cache
 from athanor.gateway.limits import Limiter
 from athanor.gateway.models import Models
 from athanor.gateway.router import Router
@@ -54,6 +55,7 @@ class App:
     ingestion: Ingestion
     router: Router
     limits: Limiter
+    cache: Cache
     guards: Guard
     handlers: Mapping[str, Handler]
     """Job kind → what does it."""
@@ -156,6 +158,7 @@ async def open_app(
         parsers = await stack.enter_async_context(ParserPool(size=settings.ingest.workers, limits=limits))
         app = await to_thread.run_sync(_compose, settings, store, models, used, reranker, parsers)
         stack.push_async_callback(app.router.aclose)
+        stack.push_async_callback(app.cache.aclose)
         await to_thread.run_sync(_first_key, app)
         yield app
 
@@ -187,7 +190,8 @@ def _compose(
         reranker=reranker,
         knowledge=knowledge,
         ingestion=ingestion,
-        router=Router(settings, store, models, knowledge, embedder, reranker),
+        router=Router(settings, store, models, knowledge, embedder, reranker, metrics=metrics),
+        cache=Cache(settings, embedder=embedder, shadows=store.shadows),
         limits=_limiter(settings, store),
         guards=Chain(),
         handlers={Ingestion.KIND: ingestion.run},

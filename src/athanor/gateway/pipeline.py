@@ -26,7 +26,10 @@ async def handle(request: Request, ctx: Context, app: App) -> AsyncGenerator[Eve
         with app.limits.hold(ctx, request, target.engine.profile) as hold:
             request = await app.guards.check_input(hold.request, ctx)
             entry.record(request)
-            answer = target.engine.run(request, ctx)
+            if target.scope is None:
+                answer = target.engine.run(request, ctx)
+            else:
+                answer = app.cache.through(target.engine, request, ctx, target.scope)
             async with aclosing(app.guards.check_output(answer, ctx)) as events:
                 async for event in events:
                     if entry.first_token is None:

@@ -10,10 +10,12 @@ import orjson
 from anyio import to_thread
 
 from athanor.config import Settings
-from athanor.engines import Embedder, Engine, Reranker
+from athanor.engines import Embedder, Engine, Reranker, build_embedder
 from athanor.errors import ConfigError, NotFoundError, PermissionDeniedError
 from athanor.gateway.models import Models
+from athanor.gateway.routes import Routes
 from athanor.governance import opens
+from athanor.observe import Metrics
 from athanor.rag import AnswerSettings, Knowledge, KnowledgeEngine
 from athanor.store import Store
 from athanor.types import Context, EngineState, EngineStatus
@@ -39,6 +41,8 @@ class Router:
         knowledge: Knowledge,
         embedder: Embedder,
         reranker: Reranker | None,
+        *,
+        metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -55,8 +59,10 @@ class Router:
             for model in (*route.use, *route.fall_back_to, *(task.model for task in route.tasks)):
                 if model not in models:
                     raise ConfigError(f"The route {name!r} uses {model!r}, which is no model.", where=f"routes.{name}")
-        self.routes: dict[str, Engine] = {}
-        self._embedders: dict[str, Embedder] = {}
+        self.routes = Routes(settings.routes, self._model, home=settings.home, embedder=embedder, metrics=metrics)
+        self._embedders = {
+            name: build_embedder(name, entry) for name, entry in settings.models.items() if entry.embeddings
+        }
 
     async def resolve(self, name: str, ctx: Context) -> Target:
         """What `name` stands for, if the caller's key opens it.
@@ -92,7 +98,7 @@ class Router:
         """
         if name in self._models:
             return await self._model(name)
-        return self.routes[name]
+        return await self.routes.get(name)
 
     async def _model(self, name: str) -> Engine:
         return await self._models.get(name).engine()

@@ -6,16 +6,19 @@ import ipaddress
 
 from fastapi import Depends, FastAPI
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp
 
 from athanor import __version__
 from athanor.gateway import App
-from athanor.server import chat, files, models, own, vector_stores
+from athanor.server import admin, chat, files, models, own, vector_stores
 from athanor.server.auth import principal
-from athanor.server.door import Express
+from athanor.server.door import Door, Express
 from athanor.server.errors import install_error_handlers
 from athanor.server.limits import BodyLimit, SameOrigin
 from athanor.server.sse import JSON
 from athanor.types import EngineStatus
+
+ROOMS = (chat, models, files, vector_stores, own, admin)
 
 
 def create_app(app: App) -> FastAPI:
@@ -29,12 +32,9 @@ def create_app(app: App) -> FastAPI:
     )
     http.state.athanor = app
     install_error_handlers(http)
-    # The last one added is the first to see a request.
-    http.add_middleware(Express, http=http)
-    http.add_middleware(SameOrigin, loopback=is_loopback(app.settings.server.host))
-    http.add_middleware(BodyLimit, limit=app.settings.server.max_body_mb << 20)
-    for room in (chat, models, files, vector_stores, own):
+    for room in ROOMS:
         http.include_router(room.router)
+    http.state.doors = [route for room in ROOMS for route in room.router.routes if isinstance(route, Door)]
 
     @http.get("/health", tags=["system"], summary="Is the server up, and are its models loaded")
     async def health() -> Response:
@@ -56,6 +56,13 @@ def create_app(app: App) -> FastAPI:
         return PlainTextResponse(app.metrics.render(), media_type="text/plain; version=0.0.4")
 
     return http
+
+
+def front(http: FastAPI) -> ASGIApp:
+    """What the server serves: the bounds on every request, the short way to the doors, and `http` for all the rest."""
+    settings = http.state.athanor.settings.server
+    bounded = BodyLimit(Express(http, http.state.doors), limit=settings.max_body_mb << 20)
+    return SameOrigin(bounded, loopback=is_loopback(settings.host))
 
 
 def is_loopback(host: str) -> bool:

@@ -8,7 +8,8 @@ saves. The function takes the body, the application and the context, in this ord
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from fastapi import FastAPI
@@ -16,7 +17,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from athanor.errors import AthanorError, InputError, RequestTimeoutError, TooLargeError
 from athanor.gateway import App
@@ -25,6 +26,8 @@ from athanor.server.auth import caller
 from athanor.server.errors import error_body, error_headers
 from athanor.server.sse import JSON
 from athanor.types import Context, new_id
+
+log = logging.getLogger(__name__)
 
 Body = TypeVar("Body", bound=BaseModel)
 BODY_SECONDS = 60.0
@@ -56,6 +59,10 @@ class Door(APIRoute):
             return JSON(self.refusal(error), status_code=error.status, headers=headers)
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it
+        except Exception:
+            log.exception("trace %s failed", trace)
+            problem = AthanorError("Something failed that should not have; the server's log has the details.")
+            return JSON(self.refusal(problem), status_code=500, headers={"x-athanor-trace": trace})
         return found
 
     def _model(self) -> type[BaseModel]:
@@ -65,23 +72,20 @@ class Door(APIRoute):
 
 
 class Express:
-    """Takes a request to its door by the exact path; everything else goes on to `app`."""
+    """Takes a request to its door by the exact path; everything else goes on to the framework."""
 
-    def __init__(self, app: ASGIApp, http: FastAPI) -> None:
-        self._app = app
+    def __init__(self, http: FastAPI, doors: Iterable[Door]) -> None:
         self._http = http
-        self._doors: dict[str, Door] | None = None
+        self._doors = {door.path: door for door in doors}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
-            if self._doors is None:
-                self._doors = {route.path: route for route in self._http.routes if isinstance(route, Door)}
             door = self._doors.get(scope["path"])
             if door is not None:
                 scope["app"] = self._http
                 response = await door.answer(Request(scope, receive))
                 return await response(scope, receive, send)
-        return await self._app(scope, receive, send)
+        return await self._http(scope, receive, send)
 
 
 def parse(model: type[Body], raw: bytes) -> Body:

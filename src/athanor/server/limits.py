@@ -60,6 +60,9 @@ class BodyLimit:
         await JSON(error_body(error), status_code=error.status)(scope, receive, send)
 
 
+_HERE = {"localhost", "127.0.0.1", "[::1]", ""}
+
+
 class SameOrigin:
     """Refuses what a foreign page makes a browser send: an `Origin` that is not this server's own host.
 
@@ -73,9 +76,9 @@ class SameOrigin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in {"http", "websocket"}:
-            headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-            host, origin = headers.get(b"host", ""), headers.get(b"origin", "")
-            foreign_host = self._loopback and _name(host) not in {"localhost", "127.0.0.1", "[::1]", ""}
+            headers = dict(scope["headers"])
+            host, origin = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
+            foreign_host = self._loopback and _name(host) not in _HERE
             foreign_origin = bool(origin) and origin.partition("://")[2] != host and b"authorization" not in headers
             if foreign_host or foreign_origin:
                 if scope["type"] == "websocket":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +13,7 @@ from athanor.gateway import App
 from athanor.governance import Right, require
 from athanor.server.auth import application, principal
 from athanor.server.sse import JSON
-from athanor.types import ApiKey, Hit, Job, Principal, RoleName
+from athanor.types import Hit, Job, Principal
 
 router = APIRouter(prefix="/api", tags=["athanor"])
 
@@ -35,14 +34,6 @@ class FeedbackBody(_Body):
     trace: str
     rating: Annotated[int, Field(ge=-1, le=1)]
     comment: Annotated[str, Field(max_length=4000)] = ""
-
-
-class KeyBody(_Body):
-    """A new key."""
-
-    name: Annotated[str, Field(min_length=1, max_length=100)]
-    role: RoleName = RoleName.USER
-    days: Annotated[int | None, Field(ge=1)] = None
 
 
 @router.get("/models", summary="Models with their state")
@@ -132,30 +123,6 @@ async def feedback(
     return {"trace": body.trace, "rating": body.rating}
 
 
-@router.post("/keys", summary="Make a key; its secret is in this answer and nowhere else")
-async def create_key(
-    body: KeyBody, app: App = Depends(application), who: Principal = Depends(principal)
-) -> dict[str, Any]:
-    require(who, Right.ADMINISTER)
-    expires = time.time() + 86400 * body.days if body.days else None
-    key, secret = await to_thread.run_sync(lambda: app.keys.create(body.name, body.role, expires_at=expires, by=who))
-    return {"id": key.id, "name": key.name, "secret": secret.reveal()}
-
-
-@router.get("/keys", summary="Keys, without their secrets")
-async def list_keys(app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
-    require(who, Right.ADMINISTER)
-    pairs = await to_thread.run_sync(app.keys.list)
-    return {"data": [_key(key, owner) for key, owner in pairs]}
-
-
-@router.delete("/keys/{key}", summary="Refuse a key from now on")
-async def revoke_key(key: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
-    require(who, Right.ADMINISTER)
-    await to_thread.run_sync(lambda: app.keys.revoke(key, by=who))
-    return {"id": key, "revoked": True}
-
-
 @router.post("/links", summary="A one-time link that opens the console")
 async def create_link(app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
     token = await to_thread.run_sync(app.links.create, who)
@@ -197,10 +164,3 @@ def _hit(hit: Hit) -> dict[str, Any]:
         "dense": hit.dense,
         "reranker": hit.reranker,
     }
-
-
-def _key(key: ApiKey, owner: Principal) -> dict[str, Any]:
-    expired = key.expires_at is not None and key.expires_at < time.time()
-    state = "revoked" if key.revoked_at else "expired" if expired else "active"
-    facts = {"id": key.id, "name": key.name, "hint": key.hint, "role": owner.role, "state": state}
-    return {**facts, "created_at": key.created_at, "expires_at": key.expires_at}

@@ -21,6 +21,7 @@ from athanor.store.links import Links
 from athanor.store.principals import Principals
 from athanor.store.requests import Contents, Requests, Traces
 from athanor.store.responses import Responses
+from athanor.store.shadows import Shadows
 from athanor.store.teams import Teams
 from athanor.store.text_postgresql import PostgreSQLText
 from athanor.store.text_sqlite import SQLiteText
@@ -51,6 +52,7 @@ class Store:
         self.traces = Traces(database)
         self.contents = Contents(database)
         self.responses = Responses(database)
+        self.shadows = Shadows(database)
         self.feedback = Feedback(database)
         self.audit = Audit(database)
         self.writer = GroupedWriter(database)

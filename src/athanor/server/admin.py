@@ -1,0 +1,305 @@
+"""`/api/keys`, `/api/teams`, `/api/principals`, `/api/spending`: who may use the system, and how much of it.
+
+To read any of this takes the right to operate; to change it, the right to administer. Limits and scopes are changed by
+merging (RFC 7396): what is not named stays, and `null` takes a limit away.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, replace
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from athanor.errors import InputError
+from athanor.gateway import App
+from athanor.governance import Grant, Right, Teams, require
+from athanor.governance.keys import GRACE_SECONDS
+from athanor.server.auth import application, principal
+from athanor.types import ALL_SCOPES, NO_LIMITS, ApiKey, Limits, Principal, RoleName, Scopes, Team
+
+router = APIRouter(prefix="/api", tags=["administration"])
+
+_Name = Annotated[str, Field(min_length=1, max_length=100)]
+_Count = Annotated[int, Field(ge=0, le=2**53)]
+_Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Patterns = Annotated[tuple[_Name, ...], Field(max_length=1000)]
+_Days = Annotated[float, Field(gt=0, le=36500)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LimitsBody(_Body):
+    """Limits; what is absent stays as it is, and `null` is without a limit."""
+
+    requests_per_minute: _Count | None = None
+    tokens_per_minute: _Count | None = None
+    concurrency: _Count | None = None
+    usd_per_day: _Usd | None = None
+    usd_per_month: _Usd | None = None
+
+    def over(self, before: Limits) -> Limits:
+        return replace(before, **self.model_dump(exclude_unset=True))
+
+
+class ScopesBody(_Body):
+    """Names, with `*` as a wildcard; what is absent stays as it is, and `null` is everything."""
+
+    models: _Patterns | None = None
+    knowledge: _Patterns | None = None
+    doors: _Patterns | None = None
+
+    def over(self, before: Scopes) -> Scopes:
+        return replace(before, **self.model_dump(exclude_unset=True))
+
+
+class NewKey(_Body):
+    """A new key for the principal `name`, who is made if there is none."""
+
+    name: _Name
+    role: RoleName = RoleName.USER
+    key_name: Annotated[str, Field(max_length=100)] = ""
+    team: _Name | None = None
+    days: _Days | None = None
+    scopes: ScopesBody = ScopesBody()
+    limits: LimitsBody = LimitsBody()
+    record_content: bool = False
+
+
+class KeyChange(_Body):
+    """What to change of a key; what is absent stays as it is."""
+
+    name: _Name = ""
+    days: _Days | None = None
+    """From now on; `null` is for ever."""
+    scopes: ScopesBody = ScopesBody()
+    limits: LimitsBody = LimitsBody()
+    record_content: bool = False
+
+    def over(self, key: ApiKey) -> ApiKey:
+        given = {name: getattr(self, name) for name in ("name", "record_content") if name in self.model_fields_set}
+        if "days" in self.model_fields_set:
+            given["expires_at"] = _end(self.days)
+        return replace(key, **given, scopes=self.scopes.over(key.scopes), limits=self.limits.over(key.limits))
+
+
+class Rotation(_Body):
+    """How to rotate a key."""
+
+    grace_hours: Annotated[float, Field(ge=0, le=8760)] = GRACE_SECONDS / 3600
+    """How long the old one works on."""
+
+
+class NewTeam(_Body):
+    """A new team."""
+
+    name: _Name
+    limits: LimitsBody = LimitsBody()
+
+
+class TeamChange(_Body):
+    """What to change of a team."""
+
+    limits: LimitsBody
+
+
+class Move(_Body):
+    """The team that a principal goes into; `null` is none."""
+
+    team: _Name | None
+
+
+async def reader(who: Principal = Depends(principal)) -> Principal:
+    """Who asks, if they may see what the system does. Raises `PermissionDeniedError` otherwise."""
+    require(who, Right.OPERATE)
+    return who
+
+
+async def admin(who: Principal = Depends(principal)) -> Principal:
+    """Who asks, if they may change who may do what. Raises `PermissionDeniedError` otherwise."""
+    require(who, Right.ADMINISTER)
+    return who
+
+
+async def teams(app: App = Depends(application)) -> Teams:
+    """The teams of the application."""
+    return Teams(app.store, app.keys.forget)
+
+
+@router.post("/keys", summary="Make a key; its secret is in this answer and nowhere else")
+async def create_key(
+    body: NewKey, request: Request, app: App = Depends(application), who: Principal = Depends(admin)
+) -> dict[str, Any]:
+    _check_doors(request, body.scopes)
+    grant = Grant(
+        expires_at=_end(body.days),
+        scopes=body.scopes.over(ALL_SCOPES),
+        limits=body.limits.over(NO_LIMITS),
+        record_content=body.record_content,
+    )
+    key, secret = await to_thread.run_sync(
+        lambda: app.keys.create(body.name, body.role, grant=grant, key_name=body.key_name, team=body.team, by=who)
+    )
+    return await _one(key, app) | {"secret": secret.reveal()}
+
+
+@router.get("/keys", summary="Keys, without their secrets, and what they spent")
+async def list_keys(app: App = Depends(application), _: Principal = Depends(reader)) -> dict[str, Any]:
+    pairs = await to_thread.run_sync(app.keys.list)
+    return {"data": [_key(key, owner, app) for key, owner in pairs]}
+
+
+@router.get("/keys/{key}", summary="One key")
+async def get_key(key: str, app: App = Depends(application), _: Principal = Depends(reader)) -> dict[str, Any]:
+    return _key(*await to_thread.run_sync(app.keys.get, key), app)
+
+
+@router.patch("/keys/{key}", summary="Change a key's name, end, scopes, limits or recording")
+async def change_key(
+    key: str, body: KeyChange, request: Request, app: App = Depends(application), who: Principal = Depends(admin)
+) -> dict[str, Any]:
+    _check_doors(request, body.scopes)
+    return await _one(await to_thread.run_sync(lambda: app.keys.change(key, body.over, by=who)), app)
+
+
+@router.post("/keys/{key}/rotate", summary="Make a new secret for a key; the old one works on for a while")
+async def rotate_key(
+    key: str, body: Rotation, app: App = Depends(application), who: Principal = Depends(admin)
+) -> dict[str, Any]:
+    new, secret = await to_thread.run_sync(lambda: app.keys.rotate(key, grace=3600 * body.grace_hours, by=who))
+    app.limits.follow(key, new.id)
+    old, _ = await to_thread.run_sync(app.keys.get, key)
+    return await _one(new, app) | {"secret": secret.reveal(), "replaces": key, "old_ends_at": old.expires_at}
+
+
+@router.delete("/keys/{key}", summary="Refuse a key from now on")
+async def revoke_key(key: str, app: App = Depends(application), who: Principal = Depends(admin)) -> dict[str, Any]:
+    await to_thread.run_sync(lambda: app.keys.revoke(key, by=who))
+    return {"id": key, "revoked": True}
+
+
+@router.get("/teams", summary="Teams, their members and what they spent")
+async def list_teams(
+    app: App = Depends(application), teams: Teams = Depends(teams), _: Principal = Depends(reader)
+) -> dict[str, Any]:
+    return {"data": [_team(team, app, members) for team, members in await to_thread.run_sync(teams.list)]}
+
+
+@router.post("/teams", summary="Make a team")
+async def create_team(
+    body: NewTeam, app: App = Depends(application), teams: Teams = Depends(teams), who: Principal = Depends(admin)
+) -> dict[str, Any]:
+    limits = body.limits.over(NO_LIMITS)
+    return _team(await to_thread.run_sync(lambda: teams.create(body.name, limits, by=who)), app)
+
+
+@router.patch("/teams/{team}", summary="Change a team's limits")
+async def change_team(
+    team: str,
+    body: TeamChange,
+    app: App = Depends(application),
+    teams: Teams = Depends(teams),
+    who: Principal = Depends(admin),
+) -> dict[str, Any]:
+    return _team(await to_thread.run_sync(lambda: teams.limit(team, body.limits.over, by=who)), app)
+
+
+@router.delete("/teams/{team}", summary="Delete a team without members")
+async def delete_team(team: str, teams: Teams = Depends(teams), who: Principal = Depends(admin)) -> dict[str, Any]:
+    gone = await to_thread.run_sync(lambda: teams.delete(team, by=who))
+    return {"id": gone.id, "deleted": True}
+
+
+@router.get("/principals", summary="People and programs, with their role and team")
+async def list_principals(app: App = Depends(application), _: Principal = Depends(reader)) -> dict[str, Any]:
+    return {"data": [_principal(found) for found in await to_thread.run_sync(app.store.principals.list)]}
+
+
+@router.patch("/principals/{name}", summary="Put a principal into a team, or into none")
+async def move_principal(
+    name: str, body: Move, teams: Teams = Depends(teams), who: Principal = Depends(admin)
+) -> dict[str, Any]:
+    return _principal(await to_thread.run_sync(lambda: teams.move(name, body.team, by=who)))
+
+
+@router.get("/spending", summary="What the system, its teams and its keys spent today and this month, and may spend")
+async def spending(
+    app: App = Depends(application), teams: Teams = Depends(teams), _: Principal = Depends(reader)
+) -> dict[str, Any]:
+    found = await to_thread.run_sync(teams.list)
+    keys = await to_thread.run_sync(app.keys.list)
+    system = Limits(**app.settings.limits.model_dump())
+    rows = [{"kind": "system", "id": "", "name": "system", "limits": asdict(system), **app.limits.spent("system", "")}]
+    for team, _members in found:
+        rows.append({"kind": "team", **_limited(team, app.limits.spent("team", team.id))})
+    for key, _owner in keys:
+        rows.append({"kind": "key", **_limited(key, app.limits.spent("key", key.id))})
+    return {"data": rows}
+
+
+def _limited(noun: Team | ApiKey, spent: dict[str, float]) -> dict[str, Any]:
+    return {"id": noun.id, "name": noun.name, "limits": asdict(noun.limits), **spent}
+
+
+async def _one(key: ApiKey, app: App) -> dict[str, Any]:
+    return _key(*await to_thread.run_sync(app.keys.get, key.id), app)
+
+
+def _key(key: ApiKey, owner: Principal, app: App) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "hint": key.hint,
+        "principal": owner.name,
+        "role": owner.role,
+        "team": owner.team.name if owner.team else None,
+        "state": _state(key),
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "replaced_by": key.replaced_by,
+        "record_content": key.record_content,
+        "scopes": asdict(key.scopes),
+        "limits": asdict(key.limits),
+        "spent": app.limits.spent("key", key.id),
+    }
+
+
+def _state(key: ApiKey) -> str:
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at is not None and key.expires_at <= time.time():
+        return "expired"
+    return "active" if key.replaced_by is None else "replaced"
+
+
+def _team(team: Team, app: App, members: list[Principal] | None = None) -> dict[str, Any]:
+    facts = {"id": team.id, "name": team.name, "created_at": team.created_at, "limits": asdict(team.limits)}
+    facts["spent"] = app.limits.spent("team", team.id)
+    return facts if members is None else facts | {"members": [_principal(member) for member in members]}
+
+
+def _principal(found: Principal) -> dict[str, Any]:
+    return {"id": found.id, "name": found.name, "role": found.role, "team": found.team.name if found.team else None}
+
+
+def _end(days: float | None) -> float | None:
+    return None if days is None else time.time() + 86400 * days
+
+
+def _check_doors(request: Request, scopes: ScopesBody) -> None:
+    """Refuse a name that no interface has: the key would silently open less than was meant.
+
+    Raises:
+        InputError: there is no interface with such a name.
+    """
+    known = sorted({door.name for door in request.app.state.doors})
+    for door in scopes.doors or ():
+        if "*" not in door and door not in known:
+            raise InputError(
+                f"There is no interface {door!r}.", where="scopes.doors", hint=f"There are: {', '.join(known)}."
+            )
