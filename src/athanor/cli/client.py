@@ -42,6 +42,9 @@ class Client:
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         return self._json(self._http.post(path, json=body or {}))
 
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+        return self._json(self._http.patch(path, json=body))
+
     def delete(self, path: str) -> Any:
         return self._json(self._http.delete(path))
 

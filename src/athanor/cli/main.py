@@ -21,7 +21,9 @@ _COMMANDS = {
     "ingest": ("athanor.cli.ingest", "Bring a knowledge base in step with a folder."),
     "kb": ("athanor.cli.kb", "Knowledge bases and their documents."),
     "models": ("athanor.cli.models", "Chat models and embedders."),
-    "keys": ("athanor.cli.keys", "API keys."),
+    "route": ("athanor.cli.route", "Routes: names that stand for several models."),
+    "keys": ("athanor.cli.keys", "API keys: what each opens, and what it may spend."),
+    "teams": ("athanor.cli.teams", "Teams: principals that share limits and a budget."),
     "config": ("athanor.cli.config", "Settings."),
     "doctor": ("athanor.cli.doctor", "Say what is missing, and the command that mends it."),
 }

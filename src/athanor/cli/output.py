@@ -21,10 +21,15 @@ def talk() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def print_json(data: Any) -> None:
+    """For programs: one JSON document on stdout."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
 def show(data: Any, *, json_: bool, columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
     """`data` as JSON, or `rows` as a table."""
     if json_:
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        print_json(data)
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:

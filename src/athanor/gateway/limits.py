@@ -175,6 +175,7 @@ class Limiter:
         self._meters: dict[tuple[str, str], _Meter] = {}
         self._day = ("", 0.0)
         self._rates: dict[str, float] = {}
+        self._accounts: dict[str, str] = {}
 
     def restore(
         self,
@@ -223,6 +224,16 @@ class Limiter:
                 _check(subject, subjects, now, tokens, usd)
         return Hold(request, subjects, tokens, usd, now)
 
+    def follow(self, old: str, new: str) -> None:
+        """Count the key `new` (by id) together with `old`, which it replaces: they spend from one budget."""
+        self._accounts[new] = self._accounts.get(old, old)
+
+    def spent(self, kind: str, id_: str) -> dict[str, float]:
+        """What one key, team or the system (whose id is empty) spent, as in `spending`."""
+        name = self._accounts.get(id_, id_)
+        self._meter(kind, name)
+        return self.spending()[f"{kind}:{name}" if name else kind]
+
     def spending(self) -> dict[str, dict[str, float]]:
         """`kind:id` → what it spent today and this month, and holds now, in US dollars; and its running requests."""
         now = self._clock()
@@ -257,7 +268,8 @@ class Limiter:
         if team is not None:
             yield _Subject("team", self._meter("team", team.id), team.limits)
         if ctx.key is not None:
-            yield _Subject("key", self._meter("key", ctx.key.id), ctx.key.limits)
+            name = self._accounts.get(ctx.key.id, ctx.key.id)
+            yield _Subject("key", self._meter("key", name), ctx.key.limits)
 
     def _meter(self, kind: str, name: str) -> _Meter:
         found = self._meters.get((kind, name))

@@ -16,7 +16,13 @@ class Action(StrEnum):
     """What is audited. Programs match on these words, so they never change."""
 
     KEY_CREATED = "key.created"
+    KEY_CHANGED = "key.changed"
+    KEY_ROTATED = "key.rotated"
     KEY_REVOKED = "key.revoked"
+    TEAM_CREATED = "team.created"
+    TEAM_CHANGED = "team.changed"
+    TEAM_DELETED = "team.deleted"
+    PRINCIPAL_MOVED = "principal.moved"
     LINK_CREATED = "link.created"
     LINK_USED = "link.used"
     SESSION_ENDED = "session.ended"

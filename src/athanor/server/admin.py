@@ -74,7 +74,7 @@ class NewKey(_Body):
 class KeyChange(_Body):
     """What to change of a key; what is absent stays as it is."""
 
-    name: _Name = ""
+    name: _Name | None = None
     days: _Days | None = None
     """From now on; `null` is for ever."""
     scopes: ScopesBody = ScopesBody()
@@ -82,7 +82,7 @@ class KeyChange(_Body):
     record_content: bool = False
 
     def over(self, key: ApiKey) -> ApiKey:
-        given = {name: getattr(self, name) for name in ("name", "record_content") if name in self.model_fields_set}
+        given: dict[str, Any] = self.model_dump(exclude_unset=True, include={"name", "record_content"})
         if "days" in self.model_fields_set:
             given["expires_at"] = _end(self.days)
         return replace(key, **given, scopes=self.scopes.over(key.scopes), limits=self.limits.over(key.limits))
