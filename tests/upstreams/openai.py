@@ -80,6 +80,14 @@ def _parts(content: Any) -> list[dict[str, Any]]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content or []
 
 
+def _part(said: Any, when: str, kind: str, at: dict[str, Any], text: str) -> Iterator[bytes]:
+    if kind == "output_text":
+        part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+        yield said(f"content_part.{when}", **at, content_index=0, part=part)
+    elif kind == "reasoning_summary_text":
+        yield said(f"reasoning_summary_part.{when}", **at, summary_index=0, part={"type": "summary_text", "text": text})
+
+
 class FakeResponses(_Format):
     """`POST /responses`, whatever the path."""
 
@@ -127,12 +135,17 @@ class FakeResponses(_Format):
             bare |= {"arguments": ""} if "arguments" in item else {}
             bare.pop("encrypted_content", None)
             yield said("output_item.added", output_index=index, item=bare)
+            yield from _part(said, "added", kind, at, "")
             inner = {"content_index": 0, "logprobs": []} if kind == "output_text" else {}
             inner = {"summary_index": 0} if kind.startswith("reasoning") else inner
             for delta in deltas:
                 yield said(f"{kind}.delta", **at, **inner, delta=delta)
             if scene.how in _BROKEN and index == len(items) - 1:
                 return
+            text = "".join(deltas)
+            whole = {"arguments": text, "name": item["name"]} if "arguments" in item else {"text": text}
+            yield said(f"{kind}.done", **at, **inner, **whole)
+            yield from _part(said, "done", kind, at, text)
             yield said("output_item.done", output_index=index, item=item)
         status = "incomplete" if scene.reason in {"length", "filter"} else "completed"
         yield said(status, response=self._response(scene, status, [item for item, _, _ in items]))

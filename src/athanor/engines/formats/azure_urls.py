@@ -38,7 +38,7 @@ def azure_url(url: str, *, deployment: str | None, version: str | None) -> str:
         else:
             path = f"/openai/deployments/{quote(deployment, safe='')}"
     if path.endswith("/openai/v1"):
-        query = {"api-version": stated} if stated else {}
+        query = {"api-version": stated} if stated not in {None, "v1"} else {}
     elif "/openai/deployments/" in path:
         query = {"api-version": stated or _VERSION}
     elif path.endswith("/models"):
