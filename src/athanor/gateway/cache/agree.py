@@ -7,12 +7,12 @@ counts, what can be compared word by word must be equal. A wrong no costs a hit;
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
 from athanor.rag.facts import names, numbers
-from athanor.rag.lexical import STOPWORDS, fold, stems
+from athanor.rag.lexical import STOPWORDS, content_stems, fold, stems
 from athanor.rag.stem import stem
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -70,6 +70,9 @@ _AUXILIARIES = frozenset(
 )
 _OPENINGS = frozenset("please kindly hi hello hey ok okay so and but well um uh er thanks dear now".split())  # noqa: SIM905
 _PLEAS = re.compile(r"(?:can|could|would|will) you (?:please |kindly )?(?!tell |say )")
+_SWAPPED = 2
+_SHARED = 0.6
+"""Of the content words of two answers: with fewer in common they are about different things, or it is unsure."""
 _CAUSES = re.compile(r"\bhow come\b|\bwhat for\b|\bfor what reason\b", re.IGNORECASE)
 
 
@@ -85,10 +88,13 @@ class Signature:
     """In order: "does A own B" is not "does B own A"."""
     quoted: frozenset[str]
     """In quotation marks, or written like code, addresses and paths."""
-    negated: bool
+    denials: int
+    """How often it says not, no, never or without."""
     calendar: frozenset[str]
     poles: frozenset[str]
     """Words that turn into their opposite: more and less, before and after."""
+    words: tuple[str, ...] = field(compare=False)
+    """Stems of its content words in order, for `swapped`."""
 
 
 def signature(question: str) -> Signature:
@@ -102,10 +108,29 @@ def signature(question: str) -> Signature:
         numbers=_numbers_in_order(question),
         names=_names_in_order(question),
         quoted=frozenset(quoted - {""}),
-        negated=bool(_NEGATION.search(question)),
+        denials=len(_NEGATION.findall(question)),
         calendar=there & _CALENDAR,
         poles=there & _POLES,
+        words=tuple(content_stems(question)),
     )
+
+
+def agree(one: Signature, two: Signature) -> bool:
+    """May they ask the same, as far as their words say?"""
+    return one == two and not swapped(one, two)
+
+
+def swapped(one: Signature, two: Signature) -> bool:
+    """Do they differ in one place only, where one has a word or two in the stead of the other's?
+
+    "weather in rome" and "weather in oslo": a name in small letters is seen by nothing else. A synonym is lost with it.
+    """
+    a, b = one.words, two.words
+    shorter = min(len(a), len(b))
+    start = next((i for i in range(shorter) if a[i] != b[i]), shorter)
+    end = next((i for i in range(shorter - start) if a[-1 - i] != b[-1 - i]), shorter - start)
+    mine, yours = a[start : len(a) - end], b[start : len(b) - end]
+    return 0 < len(mine) <= _SWAPPED and 0 < len(yours) <= _SWAPPED and not {*mine} & {*yours}
 
 
 def _kind(question: str, found: list[str]) -> str:
@@ -161,14 +186,15 @@ def may_agree(one: str, two: str, *, longest: int) -> bool:
         return False
     if _json(one) is not None or _json(two) is not None:
         return _json(one) == _json(two)
-    if numbers(one) != numbers(two) or _polarity(one) != _polarity(two):
-        return False
-    if bool(_NEGATION.search(one)) != bool(_NEGATION.search(two)):
+    if _numbers_in_order(one) != _numbers_in_order(two) or _polarity(one) != _polarity(two):
         return False
     a, b = signature(one), signature(two)
-    if a.quoted != b.quoted or a.calendar != b.calendar:
+    if a.denials != b.denials or a.poles != b.poles or a.quoted != b.quoted or a.calendar != b.calendar:
         return False
-    return not (names(one) - stems(two) or names(two) - stems(one))
+    if names(one) - stems(two) or names(two) - stems(one):
+        return False
+    mine, yours = frozenset(a.words), frozenset(b.words)
+    return len(mine & yours) >= _SHARED * len(mine | yours) and not swapped(a, b)
 
 
 def _plain(text: str) -> str:

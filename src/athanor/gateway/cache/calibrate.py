@@ -167,7 +167,7 @@ class Calibration:
 
     def _alpha(self) -> float:
         """With what probability one threshold may be granted wrongly at this look."""
-        return (1 - CONFIDENCE) / 2**self._looks / len(GRID)
+        return (1 - CONFIDENCE) * 2.0**-self._looks / len(GRID)
 
     def _withdraw(self) -> None:
         """Take away what cannot be upheld."""

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from athanor.gateway.cache.agree import Signature
+from athanor.gateway.cache.agree import Signature, agree
 from athanor.rag.arrays import Matrix, np
 
 LIMIT = 8192
@@ -74,7 +74,7 @@ class QuestionIndex:
     def agrees(self, partition: bytes, signature: Signature) -> bool:
         """Is there any question whose words agree? Without one, no vector need be computed."""
         part = self._partitions.get(partition)
-        return part is not None and any(item.signature == signature for item in part.items)
+        return part is not None and any(agree(item.signature, signature) for item in part.items)
 
     def nearest(
         self,
@@ -95,6 +95,6 @@ class QuestionIndex:
             if similarity < least:
                 return None
             item = part.items[row]
-            if item.signature == signature and usable(item.key):
+            if agree(item.signature, signature) and usable(item.key):
                 return item.key, min(1.0, similarity)
         return None

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from anyio import to_thread
 
@@ -64,6 +65,32 @@ class _Lesson:
     match: Match | None
 
 
+class Comparer:
+    """Do two answers say the same? Whatever is unsure counts as different."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+
+    async def same(self, one: str, two: str) -> bool:
+        """Equal texts are the same; others where nothing contradicts and the meaning is near.
+
+        Raises:
+            AthanorError: the embedder failed.
+        """
+        if same_text(one, two):
+            return True
+        if not may_agree(one, two, longest=_CHARACTERS * self._embedder.profile.max_tokens):
+            return False
+        a, b = await vectors(self._embedder, [one, two], "document")
+        return float(a @ b) >= SAME_COSINE
+
+
+async def vectors(embedder: Embedder, texts: list[str], kind: Literal["query", "document"]) -> Matrix:
+    """One row for each text."""
+    embedded = await embedder.embed(texts, kind=kind)
+    return decode(embedded.data, embedded.dimension)
+
+
 class Semantic:
     """Finds answers by meaning, and learns from every miss behind its back.
 
@@ -88,6 +115,7 @@ class Semantic:
         self._embedder = embedder
         self._shadows = shadows
         self._answers = answers
+        self._comparer = Comparer(embedder)
         self._allowed = allowed
         self._share = share
         self._draw = draw
@@ -122,7 +150,7 @@ class Semantic:
             return None
         try:
             async with asyncio.timeout(PATIENCE):
-                vector = (await self._vectors([question.text], "query"))[0]
+                vector = (await vectors(self._embedder, [question.text], "query"))[0]
         except (AthanorError, TimeoutError) as error:
             self._fail(error)
             return None
@@ -172,7 +200,7 @@ class Semantic:
         if match is not None:
             vector, compared = match.vector, (match.entry, match.similarity)
         else:
-            vector = (await self._vectors([question.text], "query"))[0]
+            vector = (await vectors(self._embedder, [question.text], "query"))[0]
             nearest = self._nearest(question, vector, least=FLOOR, max_age=None, other=lesson.key)
             # Once hits are given and only some are compared, misses are compared as seldom: a share of errors means
             # nothing if what it is taken of was chosen.
@@ -180,7 +208,7 @@ class Semantic:
             compared = None if nearest is None or skipped else nearest
         if compared is not None:
             entry, similarity = compared
-            same = await self._same(entry.text(), lesson.entry.text())
+            same = await self._comparer.same(entry.text(), lesson.entry.text())
             calibration.add(similarity, same=same)
             await self._record(question.route, similarity, same)
         self._index.add(question.partition, lesson.key, vector, question.signature)
@@ -208,18 +236,6 @@ class Semantic:
             return None
         entry = self._answers.get(found[0])
         return None if entry is None else (entry, found[1])
-
-    async def _same(self, one: str, two: str) -> bool:
-        if same_text(one, two):
-            return True
-        if not may_agree(one, two, longest=_CHARACTERS * self._embedder.profile.max_tokens):
-            return False
-        a, b = await self._vectors([one, two], "document")
-        return float(a @ b) >= SAME_COSINE
-
-    async def _vectors(self, texts: list[str], kind: str) -> Matrix:
-        embedded = await self._embedder.embed(texts, kind="query" if kind == "query" else "document")
-        return decode(embedded.data, embedded.dimension)
 
     async def _ready(self, route: str) -> Calibration:
         """The calibration of `route`, with what earlier runs have compared."""
