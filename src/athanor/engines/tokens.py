@@ -72,6 +72,7 @@ class TokenCommand:
             if process.returncode is None:
                 with suppress(ProcessLookupError):
                     process.kill()
+                await process.wait()
         if process.returncode:
             last = said.decode("utf-8", "replace").strip().rpartition("\n")[2][:200]
             raise EngineRefusedError(
