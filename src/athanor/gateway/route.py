@@ -85,8 +85,11 @@ class Member:
             self.error = None
         return self._engine
 
-    async def run(self, request: Request, ctx: Context) -> AsyncGenerator[Event, None]:
-        engine = self._engine or await self.find()
+    def run(self, request: Request, ctx: Context) -> AsyncGenerator[Event, None]:
+        return self._engine.run(request, ctx) if self._engine is not None else self._find_and_run(request, ctx)
+
+    async def _find_and_run(self, request: Request, ctx: Context) -> AsyncGenerator[Event, None]:
+        engine = await self.find()
         async with aclosing(engine.run(request, ctx)) as events:
             async for event in events:
                 yield event

@@ -97,21 +97,26 @@ class LoadEngine(Wrapper):
         load = self._load
         load.outstanding += 1
         load.asked += 1
-        started, first, usage, ended = self._now(), None, NO_USAGE, False
+        started, first, ended = self._now(), None, False
+        answer, tokens, seconds = 0, 0, 0.0
         try:
             async with aclosing(self._inner.run(request, ctx)) as events:
                 async for event in events:
                     if first is None and speaks(event):
                         first = self._now() - started
-                    usage += event.usage
+                    usage = event.usage
+                    if usage is not NO_USAGE:
+                        answer += usage.completion_tokens
+                        tokens += usage.total_tokens
+                        seconds += usage.seconds
                     ended = isinstance(event, Finished)
                     yield event
         finally:
             load.outstanding -= 1
-            load.learn_seconds(usage.seconds, usage.total_tokens)
+            load.learn_seconds(seconds, tokens)
             if ended:
                 total = self._now() - started
-                load.learn(total=total, first=first if request.stream else None, tokens=usage.completion_tokens)
+                load.learn(total=total, first=first if request.stream else None, tokens=answer)
 
 
 def _mean(old: float | None, new: float) -> float:

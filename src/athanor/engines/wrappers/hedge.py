@@ -29,7 +29,7 @@ class _Runner:
     """
 
     candidate: Candidate
-    queue: asyncio.Queue[_Item] = field(default_factory=lambda: asyncio.Queue(maxsize=4))
+    queue: asyncio.Queue[_Item] = field(default_factory=lambda: asyncio.Queue(maxsize=16))
     usage: Usage = NO_USAGE
     """Of everything it has produced, read or not."""
     dropped: tuple[str, ...] = ()
