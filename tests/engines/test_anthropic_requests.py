@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from dataclasses import replace
 
@@ -32,7 +33,7 @@ from athanor.types import (
 from tests.engines.anthropic_engine import PROFILE, make
 from tests.engines.vendors import WEATHER, ask, result, said, system, user
 from tests.upstreams.anthropic import FakeAnthropic
-from tests.upstreams.scenes import KEY
+from tests.upstreams.scenes import KEY, Refused
 
 pytestmark = pytest.mark.anyio
 
@@ -342,18 +343,13 @@ class Choosy(FakeAnthropic):
 
     def asked(self, call):
         how = call.body.get("thinking", {}).get("type")
-        if how == "enabled" and self.knows == "adaptive":
-            self.refuse('"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive".')
-        if how == "adaptive" and self.knows == "enabled":
-            self.refuse("adaptive thinking is not supported on this model")
+        if how == "enabled" and self.knows != "enabled":
+            raise Refused(400, '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive".')
+        if how == "adaptive" and self.knows != "adaptive":
+            raise Refused(400, "adaptive thinking is not supported on this model")
         if how == "disabled":
-            self.refuse('"thinking.type.disabled" is not supported for this model.')
+            raise Refused(400, '"thinking.type.disabled" is not supported for this model.')
         return super().asked(call)
-
-    def refuse(self, message):
-        from tests.upstreams.scenes import Refused  # noqa: PLC0415
-
-        raise Refused(400, message)
 
 
 async def test_a_newer_model_is_told_an_effort_instead_of_a_budget():
@@ -384,17 +380,36 @@ async def test_an_older_model_is_told_a_budget_instead_of_an_effort():
         await engine.aclose()
 
 
-async def test_a_model_that_cannot_think_is_asked_no_more_than_twice():
+async def test_a_model_that_cannot_think_is_not_asked_for_ever():
     async with Choosy() as fake:
         fake.knows = "nothing"
-        fake.refuse_all = True
         engine = make(fake.url)
-        fake.asked = lambda call: fake.refuse("thinking is not supported on this model")
-        for effort in ("low", "high"):
+        for thinking in (Thinking(effort="low"), Thinking(tokens=2000), Thinking(effort="high")):
             with pytest.raises(InputError, match="not supported"):
-                await collect(engine, ask("hello", thinking=Thinking(effort=effort)))
-        assert len(fake.calls) <= 3
+                await collect(engine, ask("hello", thinking=thinking))
+        assert len(fake.calls) <= 5
         await engine.aclose()
+
+
+async def test_many_at_once_learn_the_same():
+    async with Choosy() as fake:
+        engine = make(fake.url)
+        request = ask("say x", thinking=Thinking(tokens=2000))
+        answers = await asyncio.gather(*(collect(engine, request) for _ in range(8)))
+        assert all(answer.text == "x" for answer in answers)
+        await engine.aclose()
+
+
+async def test_a_temperature_of_the_profile_is_left_out_where_it_is_refused(fake):
+    # As with settings that say `lacks = []` beside the newer version.
+    engine = make(fake.url, replace(PROFILE, lacks=frozenset()))
+    assert "temperature" not in await body_of(engine, fake, "say x")
+    assert "temperature" in fake.bodies[0]
+    assert "temperature" not in await body_of(engine, fake, "say y")
+    assert len(fake.calls) == 3
+    with pytest.raises(UnsupportedError):  # but the caller's own is never dropped in silence
+        await collect(engine, ask("x", sampling=Sampling(temperature=0.5)))
+    await engine.aclose()
 
 
 async def test_cache_marks_are_the_last_four(engine, fake):

@@ -19,6 +19,7 @@ from athanor.types import (
 )
 from tests.engines.gemini_engine import make
 from tests.engines.vendors import WEATHER, ask, calls_of, stream_of, system
+from tests.upstreams.raw import RawServer, whole
 from tests.upstreams.recorded import Recorded
 from tests.upstreams.scenes import KEY
 
@@ -69,7 +70,7 @@ async def test_a_recorded_stream(size):
 
 
 async def test_recorded_logprobs():
-    whole = {
+    answered = {
         "candidates": [
             {
                 "content": {"parts": [{"text": "Hi!"}], "role": "model"},
@@ -93,7 +94,7 @@ async def test_recorded_logprobs():
         ],
         "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2},
     }
-    async with Recorded(orjson.dumps(whole), kind="application/json") as vendor:
+    async with Recorded(orjson.dumps(answered), kind="application/json") as vendor:
         engine = make(vendor.url)
         answer = await collect(engine, ask("hello", stream=False, logprobs=2))
         await engine.aclose()
@@ -185,6 +186,20 @@ async def test_errors_in_the_middle(code, status, error):
         await engine.aclose()
     assert type(caught.value) is error
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [("29.5s", 29.5), ("7s", 7.0), ("soon", None), (7, None), (None, None), ("inf", None)]
+)
+async def test_when_to_come_back_is_said_in_the_body(said, seconds):
+    detail = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": said}
+    failure = {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "quota", "details": [7, detail]}}
+    async with RawServer([whole(failure, status=429)], prefix="") as vendor:
+        engine = make(vendor.url)
+        with pytest.raises(EngineUnavailableError) as caught:
+            await collect(engine, ask("hello"))
+        await engine.aclose()
+    assert caught.value.retry_after == seconds
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -48,6 +49,7 @@ def refusal(status: int, headers: Mapping[str, str], raw: bytes, said: str, *, w
         return InputError(f"The endpoint refused the request: {said}", where=where)
     if status in {429, 503, 529}:
         after = retry_after(headers)
+        after = _delay(raw) if after is None else after
         hint = f"Ask again in {after:g} s." if after is not None else "Ask again in a moment."
         return EngineUnavailableError(
             f"The endpoint is busy (HTTP {status}): {said}", where=where, hint=hint, retry_after=after
@@ -94,6 +96,20 @@ def _error(body: object) -> Any:
     if not isinstance(body, Mapping):
         return None
     return next((body[key] for key in ("error", "detail", "message", "msg") if body.get(key)), None)
+
+
+def _delay(raw: bytes) -> float | None:
+    """Seconds that Google's APIs ask us to wait, in the body (`google.rpc.RetryInfo`): `"retryDelay": "29.5s"`."""
+    try:
+        error = _error(orjson.loads(raw))
+    except orjson.JSONDecodeError:
+        return None
+    details = error.get("details") if isinstance(error, Mapping) else None
+    for detail in details if isinstance(details, list) else ():
+        said = detail.get("retryDelay") if isinstance(detail, Mapping) else None
+        if isinstance(said, str) and re.fullmatch(r"\d{1,9}(\.\d{1,9})?s", said):
+            return float(said[:-1])
+    return None
 
 
 def _codes(raw: bytes) -> set[str]:

@@ -44,7 +44,7 @@ class MessagesAnswer:
         self._stop: str | None = None
         self._upstream = upstream
         self._tally = RunningTally(request)
-        self._calls: dict[object, _Call] = {}
+        self._calls: dict[int, _Call] = {}
         """By the index of their block, which counts text and thoughts too."""
 
     def take(self, payload: Mapping[str, Any]) -> Sequence[Event]:
@@ -53,13 +53,14 @@ class MessagesAnswer:
         Raises:
             AthanorError: it is an error.
         """
+        index = count(payload.get("index"))
         match payload.get("type"):
             case "content_block_delta":
-                return self._delta(payload.get("index"), mapping(payload.get("delta")))
+                return self._delta(index, mapping(payload.get("delta")))
             case "content_block_start":
-                return self._start(payload.get("index"), mapping(payload.get("content_block")))
+                return self._start(index, mapping(payload.get("content_block")))
             case "content_block_stop":
-                return self._stopped(payload.get("index"))
+                return self._stopped(index)
             case "message_start":
                 self._learn(mapping(mapping(payload.get("message")).get("usage")))
             case "message_delta":
@@ -97,7 +98,7 @@ class MessagesAnswer:
             events += self._stopped(index)
         return (*events, *self.end())
 
-    def _start(self, index: object, block: Mapping[str, Any]) -> Sequence[Event]:
+    def _start(self, index: int, block: Mapping[str, Any]) -> Sequence[Event]:
         match block.get("type"):
             case "text" if said := text(block.get("text")):
                 return (TextDelta(text=said, usage=self._tally.piece()),)
@@ -114,7 +115,7 @@ class MessagesAnswer:
                 return (ToolCallDelta(index=call.index, id=identity, name=name, usage=self._tally.piece()),)
         return ()
 
-    def _delta(self, index: object, delta: Mapping[str, Any]) -> Sequence[Event]:
+    def _delta(self, index: int, delta: Mapping[str, Any]) -> Sequence[Event]:
         match delta.get("type"):
             case "text_delta" if said := text(delta.get("text")):
                 return (TextDelta(text=said, usage=self._tally.piece()),)
@@ -127,7 +128,7 @@ class MessagesAnswer:
                 return (ToolCallDelta(index=call.index, arguments=said, usage=self._tally.piece()),)
         return ()
 
-    def _stopped(self, index: object) -> Sequence[Event]:
+    def _stopped(self, index: int) -> Sequence[Event]:
         call = self._calls.get(index)
         if call is None or call.written:
             return ()

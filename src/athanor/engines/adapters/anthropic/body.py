@@ -26,12 +26,11 @@ Block = dict[str, Any]
 
 @dataclass(slots=True, kw_only=True)
 class Dialect:
-    """How the model wants to be told to think. Older ones know budgets only, newer ones efforts only, some both: it is
-    learnt from refusals.
-    """
+    """What a model knows, as far as its refusals tell: older ones take a budget for reasoning, newer ones an effort."""
 
     budgets: bool = True
     efforts: bool = True
+    temperature: bool = True
 
 
 def messages_body(request: Request, profile: Profile, model: str, dialect: Dialect) -> dict[str, Any]:
@@ -58,7 +57,7 @@ def messages_body(request: Request, profile: Profile, model: str, dialect: Diale
         block["cache_control"] = {"type": "ephemeral"}
     if request.stream:
         body["stream"] = True
-    body |= _sampling(request, profile)
+    body |= _sampling(request, profile, dialect)
     body |= _tools(request)
     if request.thinking is not None:
         body |= _thinking(request.thinking, budget, limit, dialect)
@@ -70,23 +69,24 @@ def messages_body(request: Request, profile: Profile, model: str, dialect: Diale
     return body
 
 
-def _sampling(request: Request, profile: Profile) -> dict[str, Any]:
-    """What the request says, and the profile's temperature where the vendor would take it."""
+def _sampling(request: Request, profile: Profile, dialect: Dialect) -> dict[str, Any]:
+    """What the request says, and the profile's temperature where the model would take it."""
     sampling = request.sampling
     found: dict[str, Any] = {"stop_sequences": list(sampling.stop)} if sampling.stop else {}
-    if sampling.temperature is not None:
-        if sampling.temperature > 1:
-            raise UnsupportedError("This vendor's temperature lies between 0 and 1.", where="temperature")
-        found["temperature"] = sampling.temperature
-    elif profile.temperature is not None and "temperature" not in profile.lacks and sampling.top_p is None:
+    temperature = sampling.temperature
+    if temperature is None:
+        # Not beside top_p, and thinking goes with the vendor's own only.
         thinks = request.thinking is not None and request.thinking.effort != "none"
-        if not thinks:  # which goes with the vendor's own temperature only
-            found["temperature"] = profile.temperature
-    if sampling.top_p is not None:
-        found["top_p"] = sampling.top_p
-    if sampling.top_k is not None:
-        found["top_k"] = sampling.top_k
-    return found
+        if dialect.temperature and "temperature" not in profile.lacks and sampling.top_p is None and not thinks:
+            temperature = profile.temperature
+    elif temperature > 1:
+        raise UnsupportedError("This vendor's temperature lies between 0 and 1.", where="temperature")
+    elif not dialect.temperature:
+        raise UnsupportedError(
+            f"The model {profile.name} does not know `temperature`.", where="temperature", hint="Leave it out."
+        )
+    named = {"temperature": temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
+    return found | {name: value for name, value in named.items() if value is not None}
 
 
 def _thinking(thinking: Thinking, budget: int | None, limit: int, dialect: Dialect) -> dict[str, Any]:

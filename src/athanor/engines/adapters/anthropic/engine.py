@@ -24,7 +24,9 @@ _NEVER = frozenset({"seed", "logprobs", "presence_penalty", "frequency_penalty"}
 LACKS = _NEVER | {"temperature", "top_p", "top_k"}
 """What this version lacks. With `api_version = "2023-06-01"`, a model's own `lacks` may leave out the last three."""
 
-_UNKNOWN = re.compile(r"not support|unsupported|not permitted|does not match any of the expected", re.IGNORECASE)
+_UNKNOWN = re.compile(
+    r"not support|unsupported|not permitted|deprecated|does not match any of the expected", re.IGNORECASE
+)
 _NEWER = re.compile(r"adaptive|effort", re.IGNORECASE)
 
 
@@ -50,15 +52,20 @@ class AnthropicEngine(RemoteEngine):
         return MessagesAnswer(request, self._upstream)
 
     def adapt(self, body: Mapping[str, Any], error: InputError) -> bool:
-        """Learn which way of thinking the model knows, once: its refusal names the one that it does not."""
-        dialect, how = self._dialect, body.get("thinking", {}).get("type")
-        if not _UNKNOWN.search(error.message):
+        """Models differ in how they are told to think, and whether they take a temperature; their refusals say so."""
+        said, dialect = error.message, self._dialect
+        if not _UNKNOWN.search(said):
             return False
-        if how == "enabled" and dialect.budgets and dialect.efforts and "thinking" in error.message:
+        how = body.get("thinking", {}).get("type")
+        # The other way is tried only while nothing is known against it.
+        if how == "enabled" and "thinking" in said and dialect.efforts:
             dialect.budgets = False
             return True
-        if how == "adaptive" and dialect.efforts and dialect.budgets and _NEWER.search(error.message):
+        if how == "adaptive" and _NEWER.search(said) and dialect.budgets:
             dialect.efforts = False
+            return True
+        if "temperature" in body and "temperature" in said:
+            dialect.temperature = False
             return True
         return False
 

@@ -160,7 +160,7 @@ class ContentAnswer:
         self._tally.learn(learnt, final=final)
 
     def _failure(self, error: Mapping[str, Any]) -> AthanorError:
-        code, status, where = error.get("code"), text(error.get("status")), self._upstream.shown
+        code, status, where = count(error.get("code")), text(error.get("status")), self._upstream.shown
         said = self._upstream.clean(text(error.get("message")) or status or "no reason given")
         if code in {429, 503} or status in {"UNAVAILABLE", "RESOURCE_EXHAUSTED"}:
             return EngineUnavailableError(f"The endpoint is busy: {said}", where=where, hint="Ask again in a moment.")
