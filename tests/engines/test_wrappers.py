@@ -213,8 +213,16 @@ class TestBreaker:
         clock.time += 31
         await self.fail(breaker)
         assert breaker.state is BreakerState.OPEN
-        assert breaker.remaining == 30
+        assert breaker.remaining == 60
         assert breaker.opened == 2
+        for _ in range(20):
+            clock.time += breaker.remaining
+            await self.fail(breaker)
+        assert breaker.remaining == 600
+        clock.time += 601
+        await read(BreakerEngine(FakeEngine(), breaker), ASK)
+        await self.fail(breaker, 3)
+        assert breaker.remaining == 30
 
     async def test_others_may_pass_as_soon_as_a_probe_speaks(self) -> None:
         breaker, clock = self.make()

@@ -30,7 +30,7 @@ from athanor.gateway.route import Route, Shared
 from athanor.gateway.routes import Routes, build_route, classifier_path
 from athanor.observe import Metrics
 from athanor.testing.engines import chat, constant, context
-from athanor.types import AnswerMode, Image, Message, Price, Profile, Role, Text, Tool
+from athanor.types import AnswerMode, Image, Message, Price, Profile, Role, Text, Tool, Usage
 from tests.engines.failing import PROFILE, FakeClock, FakeEngine, answer, read, said
 
 pytestmark = pytest.mark.anyio
@@ -291,6 +291,32 @@ class TestRoute:
         card = built.describe()["models"][0]
         assert "no weights for a" in card["error"]
         assert card["context"] is None
+
+    async def test_a_model_that_takes_long_to_be_found_does_not_hold_up_the_others(self) -> None:
+        quick, slow = FakeEngine([BUSY], name="quick"), FakeEngine(answer("yes"), name="slow")
+        arrives = asyncio.Event()
+
+        async def find(name: str) -> Engine:
+            if name == "slow":
+                await arrives.wait()
+                return slow
+            return quick
+
+        settings = RouteSettings(use=("quick",), fall_back_to=("slow",), retry={"attempts": 1})
+        built = await build_route("r", settings, find, replace(shared(), find_s=0.02), Path("/nowhere"))
+        assert built.profile.licence == "none"
+        task = asyncio.create_task(read(built, ASK))
+        await asyncio.sleep(0.05)
+        assert not task.done()  # its turn has come
+        arrives.set()
+        assert (await task).text == "yes"
+
+    async def test_a_hold_is_enough_for_both_of_a_hedge(self) -> None:
+        engines = [FakeEngine(name=name, price=Price(prompt=2, completion=3, second=1)) for name in "ab"]
+        plain, hedged = await route(*engines), await route(*engines, hedge_after_s=1)
+        assert plain.profile.price.of(Usage(prompt_tokens=10, completion_tokens=10, seconds=1)) * 2 == (
+            hedged.profile.price.of(Usage(prompt_tokens=10, completion_tokens=10, seconds=1))
+        )
 
     async def test_a_route_of_nothing_is_refused(self) -> None:
         with pytest.raises(ModelError, match="no weights for a"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -49,6 +50,9 @@ class Shared:
     """Told of every try: target, outcome."""
     total_s: float = 600.0
     """Seconds from a request to the beginning of its answer, over all tries."""
+    find_s: float = 10.0
+    """Seconds to wait for models to be found, once one is: a fallback that is being downloaded must not hold up the
+    others."""
 
 
 class Member:
@@ -138,6 +142,8 @@ class Route(Wrapper):
         self.classifier = classifier
         self.branches = branches
         self._shared = shared
+        self.finding: set[asyncio.Task[None]] = set()
+        """Models that are still looked for."""
         self._merged: tuple[tuple[Profile | None, ...], Profile] | None = None
         chain = FallbackEngine(self._order, self._profile, total=shared.total_s)
         if settings.hedge_after_s is not None:
@@ -213,7 +219,9 @@ class Route(Wrapper):
     def _profile(self) -> Profile:
         known = tuple(branch.member.known for branch in self.branches.values())
         if self._merged is None or self._merged[0] != known:
-            self._merged = (known, merged(self.name, [profile for profile in known if profile is not None]))
+            at_once = 1 if self.settings.hedge_after_s is None else min(2, len(known))
+            profiles = [profile for profile in known if profile is not None]
+            self._merged = (known, merged(self.name, profiles, at_once=at_once))
         return self._merged[1]
 
     def describe(self) -> dict[str, Any]:

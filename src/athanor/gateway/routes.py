@@ -9,7 +9,9 @@ FallbackEngine or HedgeEngine      in the order that `choice` gives, without wha
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -34,7 +36,8 @@ from athanor.types import Request
 async def build_route(name: str, settings: RouteSettings, engine_of: EngineOf, shared: Shared, home: Path) -> Route:
     """The engine of a route. Its models are found at once, so that their prices and contexts are known.
 
-    A model that cannot be found does not spoil the others: it is looked for again when its turn comes.
+    A model that cannot be found does not spoil the others: it is looked for again when its turn comes. One that takes
+    long to be found is waited for when its turn comes.
 
     Args:
         home: the folder of all state, where classifiers are.
@@ -52,12 +55,19 @@ async def build_route(name: str, settings: RouteSettings, engine_of: EngineOf, s
     models = dict.fromkeys([*choice.names_of(settings), *settings.fall_back_to])
     branches = {model: _branch(model, settings, engine_of, shared) for model in models}
     members = [branch.member for branch in branches.values()]
-    async with anyio.create_task_group() as group:
-        for member in members:
-            group.start_soon(_try_to_find, member)
+    finding = {asyncio.create_task(_try_to_find(member)) for member in members}
+    while finding:
+        known = any(member.known is not None for member in members)
+        done, finding = await asyncio.wait(
+            finding, timeout=shared.find_s if known else None, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not done:
+            break
     if all(member.known is None for member in members):
         raise members[0].error or NotFoundError("The route has no model.", where=name)
-    return Route(name, settings, branches, shared, classifier)
+    route = Route(name, settings, branches, shared, classifier)
+    route.finding = finding
+    return route
 
 
 def _branch(model: str, settings: RouteSettings, engine_of: EngineOf, shared: Shared) -> Branch:
@@ -113,7 +123,7 @@ class Routes:
         self._engine_of = engine_of
         self._home = home
         self._routes: dict[str, Route] = {}
-        self._lock = anyio.Lock()
+        self._locks: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
         self.shared = Shared(embedder=embedder)
         if metrics is not None:
             tries = metrics.counter("athanor_attempts_total", "Tries of models by routes.", ("model", "outcome"))
@@ -148,7 +158,7 @@ class Routes:
         found = self._routes.get(name)
         if found is None:
             settings = self.settings_of(name)
-            async with self._lock:
+            async with self._locks[name]:
                 found = self._routes.get(name)
                 if found is None:
                     found = await build_route(name, settings, self._engine_of, self.shared, self._home)

@@ -14,7 +14,7 @@ from athanor.errors import EngineError, EngineUnavailableError
 from athanor.types import Context, Event, Request
 
 _LONGEST = 600.0
-"""Seconds that a vendor can keep its breaker open by `Retry-After`."""
+"""Seconds that a breaker stays open without another try, whatever `Retry-After` says and however many tries failed."""
 
 
 class BreakerOpenError(EngineUnavailableError):
@@ -40,7 +40,8 @@ class Breaker:
 
     Args:
         failures: so many in a row open it.
-        pause: seconds that it stays open.
+        pause: seconds that it stays open; doubles with each try that fails in between, so that a model which hangs
+            does not cost one caller's patience every time.
         now: seconds since some moment.
     """
 
@@ -52,6 +53,7 @@ class Breaker:
         self._pause = pause
         self._now = now
         self._failures = 0
+        self._strikes = 0
         self._until: float | None = None
         self._era = 0
         self._probe: int | None = None
@@ -113,7 +115,9 @@ class Breaker:
         if permit == self._probe or self._failures >= self._limit:
             self._era += 1
             self._probe = None
-            self._until = self._now() + max(self._pause, min(_LONGEST, error.retry_after or 0.0))
+            pause = max(self._pause * 2**self._strikes, error.retry_after or 0.0)
+            self._until = self._now() + min(pause, max(_LONGEST, self._pause))
+            self._strikes = min(self._strikes + 1, 16)
             self.opened += 1
             self.reason = error.code
 
@@ -141,6 +145,7 @@ class Breaker:
         self._probe = None
         self._until = None
         self._failures = 0
+        self._strikes = 0
 
 
 class Breakers:

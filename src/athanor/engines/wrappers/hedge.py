@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
 import anyio
@@ -13,7 +13,7 @@ import anyio
 from athanor.engines.wrappers.base import speaks
 from athanor.engines.wrappers.failures import bill
 from athanor.engines.wrappers.fallback import Candidate, Failures, FallbackEngine, Order
-from athanor.errors import AthanorError
+from athanor.errors import AthanorError, EngineError
 from athanor.types import NO_USAGE, Context, Event, Profile, Request, Usage
 
 _Item = Event | Exception | None
@@ -59,6 +59,11 @@ class _Runner:
             await self.queue.put(None)
         except Exception as error:
             await self.queue.put(error)
+        except asyncio.CancelledError:
+            # Not by `stop`, perhaps: then somebody waits for what comes next.
+            with suppress(asyncio.QueueFull):
+                self.queue.put_nowait(EngineError("The model's work was cancelled.", where=self.candidate.name))
+            raise
 
     def stop(self) -> None:
         self.head.cancel()
