@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from tests.upstreams.scenes import CACHED, COMPLETION, KEY, PROMPT, Asked, Call, FakeVendor, Refused, Scene
+from tests.upstreams.scenes import CACHED, KEY, PROMPT, Asked, Call, FakeVendor, Refused, Scene
 
 _KINDS = {
     400: "invalid_request_error",
@@ -88,7 +88,7 @@ class FakeAnthropic(FakeVendor):
                 return
             yield _event("content_block_stop", index=index)
         delta = {"stop_reason": _REASONS[scene.reason], "stop_sequence": scene.stop, "stop_details": None}
-        yield _event("message_delta", delta=delta, usage=_usage(COMPLETION, scene.reasoning))
+        yield _event("message_delta", delta=delta, usage=_usage(scene.completion, scene.reasoning))
         yield _event("message_stop")
 
     def _blocks(self, scene: Scene) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
@@ -112,7 +112,7 @@ class FakeAnthropic(FakeVendor):
         if scene.pieces:
             content.append({"type": "text", "text": "".join(scene.pieces)})
         content += [{"type": "tool_use", "id": id_, "name": name, "input": a} for id_, name, a in scene.calls]
-        message = self._message(scene, _usage(COMPLETION, scene.reasoning))
+        message = self._message(scene, _usage(scene.completion, scene.reasoning))
         return {**message, "content": content, "stop_reason": _REASONS[scene.reason], "stop_sequence": scene.stop}
 
     def _message(self, scene: Scene, usage: Any) -> dict[str, Any]:

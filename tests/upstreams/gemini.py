@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from tests.upstreams.scenes import CACHED, COMPLETION, KEY, PROMPT, Asked, Call, FakeVendor, Refused, Scene
+from tests.upstreams.scenes import CACHED, KEY, PROMPT, Asked, Call, FakeVendor, Refused, Scene
 
 _STATUSES = {
     400: "INVALID_ARGUMENT",
@@ -80,7 +80,9 @@ class FakeGemini(FakeVendor):
             return
         for i, part in enumerate(parts):
             last = i == len(parts) - 1 and scene.how in {"", "slow"}
-            yield _event(_chunk([part], scene, _REASONS[scene.reason] if last else None, COMPLETION if last else i + 1))
+            yield _event(
+                _chunk([part], scene, _REASONS[scene.reason] if last else None, scene.completion if last else i + 1)
+            )
 
     def _parts(self, scene: Scene) -> Iterator[dict[str, Any]]:
         for thought in scene.thoughts:
@@ -95,7 +97,7 @@ class FakeGemini(FakeVendor):
 
     def whole(self, scene: Scene) -> Any:
         parts = list(self._parts(scene))
-        return _chunk(parts, scene, _REASONS[scene.reason], 0 if scene.reason == "filter" else COMPLETION)
+        return _chunk(parts, scene, _REASONS[scene.reason], 0 if scene.reason == "filter" else scene.completion)
 
     def error(self, status: int, message: str) -> Any:
         if status == 401:  # that vendor's way to refuse a key

@@ -45,6 +45,8 @@ class Scene:
     reason: str = "stop"
     """`stop`, `stop_string`, `length`, `tool_calls` or `filter`."""
     stop: str | None = None
+    completion: int = COMPLETION
+    """Tokens that it is counted as."""
     how: str = ""
     """`break`, `malformed`, `error`, `slow` or `stall`: what happens after the pieces, or between them."""
 
