@@ -61,11 +61,13 @@ class Reply:
             EngineError: it is too large or no JSON.
             EngineTimeoutError: it did not come within `total`.
         """
-        raw = await self.upstream.within(self._deadline, self._read())
+        # A short answer has come with its head.
+        come = self._response.content.is_eof()
+        raw = await (self._read() if come else self.upstream.within(self._deadline, self._read()))
         try:
             return orjson.loads(raw)
         except orjson.JSONDecodeError as error:
-            raise self._no_json(raw.decode("utf-8", "replace")) from error
+            raise self._no_json(raw) from error
 
     async def payloads(self) -> AsyncGenerator[Mapping[str, Any], None]:
         """The JSON objects of a stream of server-sent events as they come; `DONE` last, where the stream says so.
@@ -87,15 +89,16 @@ class Reply:
                 raise EngineTimeoutError(f"The endpoint sent {said}.", where=upstream.shown) from error
             wait = timeouts.between_tokens
             try:
-                events = list(decoder.feed(chunk) if chunk else decoder.flush())
+                events = decoder.feed(chunk) if chunk else decoder.flush()
             except EventTooLargeError as error:
                 raise EngineError("The endpoint sent an event without an end.", where=upstream.shown) from error
             for data in events:
-                if data.strip() == "[DONE]":
+                if data[:1] == b"[" and data.strip() == b"[DONE]":
                     await self._drain()
                     yield DONE
                     return
-                yield self._parse(data)
+                if data:  # an empty one keeps the connection alive
+                    yield self._parse(data)
             if not chunk:
                 return
 
@@ -115,8 +118,8 @@ class Reply:
                 raise EngineError("The endpoint's answer is too large.", where=self.upstream.shown)
         return bytes(raw)
 
-    def _no_json(self, raw: str) -> EngineError:
-        said = self.upstream.clean(raw, limit=80)
+    def _no_json(self, raw: bytes) -> EngineError:
+        said = self.upstream.clean(raw.decode("utf-8", "replace"), limit=80)
         return EngineError(f"The endpoint sent no JSON: {said}", where=self.upstream.shown)
 
     async def _drain(self) -> None:
@@ -129,12 +132,12 @@ class Reply:
         except (TimeoutError, aiohttp.ClientError):
             return  # then it is closed, which costs the next request a handshake
 
-    def _parse(self, data: str) -> Mapping[str, Any]:
+    def _parse(self, data: bytes) -> Mapping[str, Any]:
         try:
             payload = orjson.loads(data)
         except orjson.JSONDecodeError as error:
             raise self._no_json(data) from error
-        if not isinstance(payload, dict):
+        if type(payload) is not dict:
             raise EngineError("The endpoint sent JSON that is no object.", where=self.upstream.shown)
         return payload
 
@@ -196,11 +199,10 @@ class Upstream:
         now = asyncio.get_running_loop().time()
         deadline = now + self.timeouts.total
         first = min(deadline, now + self.timeouts.first_token) if stream else deadline
-        sent = self._headers if headers is None else {**self._headers, **headers}
         try:
             if self.sign is not None:
-                sent = {**sent, **(await self._signed())}
-            response = await self._send(self._url(path), orjson.dumps(body), sent, first)
+                headers = {**(headers or {}), **(await self._signed())}
+            response = await self._send(self._url(path), orjson.dumps(body), headers, first)
             try:
                 if not 200 <= response.status < 300:
                     raise await self._refusal(response)
@@ -217,7 +219,9 @@ class Upstream:
         except (aiohttp.ClientError, UnicodeError, ConnectionError) as error:
             raise EngineError(f"The connection broke: {self.clean(str(error))}.", where=self.shown) from error
 
-    async def _send(self, url: URL, body: bytes, headers: Mapping[str, str], deadline: float) -> aiohttp.ClientResponse:
+    async def _send(
+        self, url: URL, body: bytes, headers: Mapping[str, str] | None, deadline: float
+    ) -> aiohttp.ClientResponse:
         session = self._session_now()
         # An endpoint may close an idle connection in the moment in which we take it for the next request.
         kept = bool(getattr(session.connector, "_conns", None))
@@ -288,6 +292,7 @@ class Upstream:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
                 auto_decompress=True,
+                headers=self._headers,
                 skip_auto_headers=("user-agent",),
             )
         return self._session

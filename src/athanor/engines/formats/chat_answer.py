@@ -64,7 +64,8 @@ class ChatAnswer:
             return ()
         if payload.get("error"):
             raise failure(payload, self._upstream)
-        if isinstance(usage := payload.get("usage"), Mapping):
+        usage = payload.get("usage")
+        if type(usage) is dict:
             self._tally.learn(read_usage(usage))
         choice = _first(payload.get("choices"))
         if choice is None:
@@ -72,7 +73,7 @@ class ChatAnswer:
         if reason := choice.get("finish_reason"):
             self._ended(reason, choice)
         delta = choice.get("delta")
-        return self._pieces(delta, choice) if isinstance(delta, Mapping) else ()
+        return self._pieces(delta, choice) if type(delta) is dict else ()
 
     def end(self) -> Sequence[Event]:
         """`Finished`.
@@ -96,7 +97,8 @@ class ChatAnswer:
         message = choice.get("message") if choice is not None else None
         if choice is None or not isinstance(message, Mapping):
             raise EngineError("The endpoint's answer cannot be read: it holds no message.", where=self._upstream.shown)
-        if isinstance(usage := payload.get("usage"), Mapping):
+        usage = payload.get("usage")
+        if type(usage) is dict:
             self._tally.learn(read_usage(usage))
         text, thought = _texts(message)
         self._ended(choice.get("finish_reason") or "stop", choice)
@@ -128,7 +130,7 @@ class ChatAnswer:
         events: list[Event] = []
         text, thought = _texts(delta)
         if thought:
-            events.append(ReasoningDelta(text=thought, usage=self._tally.piece(thought=True)))
+            events.append(ReasoningDelta(text=thought, usage=self._tally.thought()))
         text += self._refusal(delta)
         if text:
             logprobs = _logprobs(choice.get("logprobs"))
@@ -229,8 +231,8 @@ class CallPieces:
 
 
 def _first(choices: object) -> Mapping[str, Any] | None:
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    return choice if isinstance(choice, Mapping) else None
+    choice = choices[0] if type(choices) is list and choices else None
+    return choice if type(choice) is dict else None
 
 
 def _text(value: object) -> str:

@@ -28,22 +28,28 @@ def estimate_prompt(request: Request) -> int:
 
 
 class Tally:
-    """Adds up what was told piece by piece, and gives the difference to the truth at the end."""
+    """Counts what was told piece by piece, and gives the difference to the truth at the end."""
 
-    __slots__ = ("_prompt", "_told", "_truth")
+    __slots__ = ("_pieces", "_prompt", "_thoughts", "_truth")
 
     def __init__(self, request: Request) -> None:
         self._prompt = estimate_prompt(request)
-        self._told = NO_USAGE
+        self._pieces = 0
+        self._thoughts = 0
         self._truth: Usage | None = None
 
-    def piece(self, *, thought: bool = False) -> Usage:
+    def piece(self) -> Usage:
         """What a piece of the answer adds: one token, and before the first the prompt."""
-        usage = _THOUGHT if thought else _PIECE
-        if self._told is NO_USAGE:
-            usage = Usage(prompt_tokens=self._prompt, completion_tokens=1, reasoning_tokens=int(thought))
-        self._told += usage
-        return usage
+        self._pieces += 1
+        return _PIECE if self._pieces > 1 else Usage(prompt_tokens=self._prompt, completion_tokens=1)
+
+    def thought(self) -> Usage:
+        """The same for a piece of reasoning."""
+        self._pieces += 1
+        self._thoughts += 1
+        if self._pieces > 1:
+            return _THOUGHT
+        return Usage(prompt_tokens=self._prompt, completion_tokens=1, reasoning_tokens=1)
 
     def learn(self, truth: Usage) -> None:
         """Take the endpoint's own count. Some tell it with every piece: the last one holds."""
@@ -51,15 +57,16 @@ class Tally:
 
     def rest(self) -> Usage:
         """What is missing from the pieces to the truth; it may be less than nothing."""
-        told, truth = self._told, self._truth
+        truth = self._truth
+        prompt = self._prompt if self._pieces else 0
         if truth is None:
-            return NO_USAGE if told is not NO_USAGE else Usage(prompt_tokens=self._prompt)
+            return NO_USAGE if self._pieces else Usage(prompt_tokens=self._prompt)
         return Usage(
-            prompt_tokens=truth.prompt_tokens - told.prompt_tokens,
-            completion_tokens=truth.completion_tokens - told.completion_tokens,
+            prompt_tokens=truth.prompt_tokens - prompt,
+            completion_tokens=truth.completion_tokens - self._pieces,
             cached_tokens=truth.cached_tokens,
             written_tokens=truth.written_tokens,
-            reasoning_tokens=truth.reasoning_tokens - told.reasoning_tokens,
+            reasoning_tokens=truth.reasoning_tokens - self._thoughts,
         )
 
     def whole(self, text: str) -> Usage:
@@ -78,8 +85,8 @@ def read_usage(usage: Mapping[str, Any]) -> Usage:
     completion = count(usage.get("completion_tokens", usage.get("output_tokens")))
     inward = usage.get("prompt_tokens_details", usage.get("input_tokens_details"))
     outward = usage.get("completion_tokens_details", usage.get("output_tokens_details"))
-    inward = inward if isinstance(inward, Mapping) else {}
-    outward = outward if isinstance(outward, Mapping) else {}
+    inward = inward if type(inward) is dict else {}
+    outward = outward if type(outward) is dict else {}
     reasoning = count(outward.get("reasoning_tokens"))
     # xAI counts reasoning beside the completion; the total tells.
     if reasoning and count(usage.get("total_tokens")) == prompt + completion + reasoning:

@@ -107,7 +107,7 @@ class ResponsesAnswer:
         if not isinstance(text, str) or not text:
             return ()
         self._told.add(_key(payload))
-        return (ReasoningDelta(text=text, usage=self._tally.piece(thought=True)),)
+        return (ReasoningDelta(text=text, usage=self._tally.thought()),)
 
     def _added(self, payload: Mapping[str, Any]) -> Sequence[Event]:
         item = payload.get("item")
@@ -158,7 +158,7 @@ class ResponsesAnswer:
             text = "\n\n".join(piece["text"] for piece in pieces if isinstance(piece.get("text"), str))
         if text or signature is not None:
             hidden = not text and key not in self._told
-            usage = self._tally.piece(thought=True) if text else NO_USAGE
+            usage = self._tally.thought() if text else NO_USAGE
             yield ReasoningDelta(text=text, signature=signature, redacted=hidden, usage=usage)
 
     def _finish(self, response: object) -> None:
