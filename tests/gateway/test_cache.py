@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from athanor.config import Settings
 from athanor.engines import Engine
+from athanor.engines.wrappers import bill, spent
 from athanor.errors import BudgetError, EngineError, EngineUnavailableError
 from athanor.gateway.cache import Answers, Cache, exact_key, parse_cache_control
 from athanor.gateway.cache.flight import AHEAD
@@ -355,6 +356,29 @@ async def test_the_second_time_the_engine_is_not_asked() -> None:
     assert span.attributes == {"cache": "exact", "saved": 1.0}
 
 
+async def test_who_answered_is_said_again() -> None:
+    class Route(Fake):
+        async def run(self, request: Request, ctx: Context) -> AsyncGenerator[Event, None]:
+            ctx.span.set(target="replica-2", dropped=["seed"])
+            async for event in super().run(request, ctx):
+                yield event
+
+    cache, engine = cache_of(), Route(gated=True)
+    assert engine.gate is not None
+    spans = [Noted() for _ in range(3)]
+    tasks = [asyncio.create_task(drain(cache, engine, ask(), ctx=replace(context(), span=span))) for span in spans[:2]]
+    await settle()
+    for _ in engine.events:
+        engine.gate.release()
+    await asyncio.gather(*tasks)
+    events = await drain(cache, engine, ask(), ctx=replace(context(), span=spans[2]))
+    assert events[0] == Started(target="replica-2", cached="exact", dropped=("seed",))
+    assert engine.calls == 1
+    assert [span.attributes["target"] for span in spans] == ["replica-2"] * 3
+    assert [span.attributes["dropped"] for span in spans] == [["seed"]] * 3
+    assert [span.attributes.get("cache") for span in spans] == [None, "exact", "exact"]
+
+
 async def test_scopes_never_meet() -> None:
     cache, engine = cache_of(), Fake()
     await drain(cache, engine, ask(), scope="a")
@@ -489,7 +513,7 @@ PIECES = st.one_of(
 @given(st.lists(PIECES, max_size=12))
 def test_joining_loses_nothing(pieces: list[Event]) -> None:
     events = [TextDelta(text="x"), *pieces, Finished()]
-    entry = entry_of(events, route="m", target="m", born=0.0)
+    entry = entry_of(events, route="m", born=0.0)
     assert entry is not None
     joined = list(replay(entry, stream=False))
 
@@ -508,7 +532,7 @@ def test_joining_loses_nothing(pieces: list[Event]) -> None:
 
 def test_memory_is_bounded_and_the_least_used_go_first() -> None:
     clock = Clock()
-    entry = entry_of([TextDelta(text="x" * 10_000), Finished()], route="m", target="m", born=clock.now)
+    entry = entry_of([TextDelta(text="x" * 10_000), Finished()], route="m", born=clock.now)
     assert entry is not None
     assert 10_000 < entry.size < 12_000
     answers = Answers(limit=10 * entry.size, ttl=100, clock=clock)
@@ -527,7 +551,7 @@ def test_memory_is_bounded_and_the_least_used_go_first() -> None:
 
 def test_an_answer_that_would_drive_all_others_out_is_not_kept() -> None:
     answers = Answers(limit=20_000, ttl=100, clock=Clock())
-    entry = entry_of([TextDelta(text="x" * 10_000), Finished()], route="m", target="m", born=0.0)
+    entry = entry_of([TextDelta(text="x" * 10_000), Finished()], route="m", born=0.0)
     assert entry is not None
     assert not answers.put(b"k", entry)
     assert (len(answers), answers.bytes) == (0, 0)
@@ -537,11 +561,11 @@ def test_what_is_too_old_does_not_hold_memory() -> None:
     clock = Clock()
     answers = Answers(limit=1 << 20, ttl=100, clock=clock)
     for i in range(9):
-        entry = entry_of([TextDelta(text="x"), Finished()], route="m", target="m", born=clock.now)
+        entry = entry_of([TextDelta(text="x"), Finished()], route="m", born=clock.now)
         assert entry is not None
         answers.put(bytes([i]), entry)
     clock.now += 101
-    entry = entry_of([TextDelta(text="x"), Finished()], route="m", target="m", born=clock.now)
+    entry = entry_of([TextDelta(text="x"), Finished()], route="m", born=clock.now)
     assert entry is not None
     answers.put(b"new", entry)
     assert len(answers) == 1
@@ -660,6 +684,48 @@ async def test_a_failing_model_fails_for_all_but_a_spent_budget_only_for_its_own
         else:
             assert text_of(await follower) == "one two"
         assert other.calls == (0 if code else 1)
+
+
+async def test_failed_tries_are_billed_once() -> None:
+    error = EngineUnavailableError("down", retry_after=2)
+    bill(error, COST)
+    cache, engine = cache_of(), Fake(Finished(), error=error, gated=True)
+    assert engine.gate is not None
+    tasks = [asyncio.create_task(drain(cache, engine, ask())) for _ in range(3)]
+    await settle()
+    engine.gate.release()
+    errors = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(e) for e in errors] == [EngineUnavailableError] * 3
+    assert sorted(spent(e).cost for e in errors if isinstance(e, EngineUnavailableError)) == [0, 0, 0.5]
+    assert {(str(e), e.retry_after) for e in errors if isinstance(e, EngineUnavailableError)} == {("down", 2)}
+
+
+async def test_what_failed_tries_cost_is_told_to_the_last_who_leaves() -> None:
+    class Costly(Fake):
+        async def run(self, request: Request, ctx: Context) -> AsyncGenerator[Event, None]:
+            try:
+                async for event in super().run(request, ctx):
+                    yield event
+            except asyncio.CancelledError as error:
+                bill(error, COST)
+                raise
+
+    cache, engine = cache_of(), Costly(gated=True)
+    seen: list[BaseException] = []
+
+    async def leave() -> None:
+        try:
+            await drain(cache, engine, ask())
+        except BaseException as error:
+            seen.append(error)
+            raise
+
+    tasks = [asyncio.create_task(leave()) for _ in range(2)]
+    await settle()
+    for task in tasks:
+        task.cancel()
+        await settle()
+    assert [spent(error).cost for error in seen] == [0.0, 0.5]
 
 
 async def test_who_wants_a_new_answer_or_leaves_no_trace_does_not_share_one() -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from athanor.config import Settings
 from athanor.engines import Embedder
+from athanor.engines.missing import MissingEmbedder
 from athanor.errors import EngineError
 from athanor.gateway.cache import Cache, Calibration
 from athanor.gateway.cache.agree import agree, may_agree, same_text, signature
@@ -520,8 +521,11 @@ async def test_a_broken_embedder_leaves_the_exact_cache(make: Maker) -> None:
     await drain(cache, engine, ASKED)
     assert kind(await drain(cache, engine, ASKED)) == "exact"
     assert cache.states()["m"].problem == "no weights"
-    settings = Settings.model_validate({"cache": {"mode": "semantic"}})
-    cache = Cache(settings)
+    cache = await make(embedder=MissingEmbedder(EngineError("none here")))
+    for expected in ("", "exact"):
+        assert kind(await drain(cache, engine, ASKED)) == expected
+    assert cache.states()["m"].problem == "none here"
+    cache = Cache(Settings.model_validate({"cache": {"mode": "semantic"}}))
     await drain(cache, engine, ASKED)
     assert cache.states()["m"].problem == "There is no embedder."
 

@@ -23,7 +23,7 @@ class Entry:
     route: str
     events: tuple[Event, ...]
     target: str
-    """The model that gave it."""
+    """The model that gave it; empty where that is the one that was asked."""
     dropped: tuple[str, ...]
     """Parameters that this model did not get."""
     cost: float

@@ -21,26 +21,27 @@ COMPLETE = frozenset({FinishReason.STOP, FinishReason.TOOL_CALLS, FinishReason.L
 """How an answer ends that may be given again. A filter may decide otherwise next time."""
 
 
-def entry_of(events: list[Event], *, route: str, target: str, born: float) -> Entry | None:
+def entry_of(
+    events: list[Event], *, route: str, born: float, target: str = "", dropped: tuple[str, ...] = ()
+) -> Entry | None:
     """The answer that a finished stream makes, or None if it should not be given again.
 
     Not kept are answers cut short by a filter, abstentions (the next document may answer), and those that say nothing.
 
     Args:
-        target: the model that answers, where no `Started` says it.
+        target, dropped: who answered and without what, where no `Started` says it.
     """
     last = events[-1] if events else None
     if not isinstance(last, Finished) or last.reason not in COMPLETE or last.abstained:
         return None
     if not any(isinstance(event, ToolCallDelta) or (isinstance(event, TextDelta) and event.text) for event in events):
         return None
-    dropped: tuple[str, ...] = ()
     kept: list[Event] = []
     cost = 0.0
     for event in events:
         cost += event.usage.cost
         if isinstance(event, Started):  # its headers were another caller's
-            target, dropped = event.target or target, event.dropped
+            target, dropped = event.target or target, event.dropped or dropped
         else:
             kept.append(event if event.usage is NO_USAGE else replace(event, usage=NO_USAGE))
     answer = tuple(kept)

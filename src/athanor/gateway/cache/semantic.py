@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from athanor.gateway.cache.exact import Answers, Entry
 from athanor.gateway.cache.index import QuestionIndex
 from athanor.rag.arrays import Matrix
 from athanor.rag.index import decode
-from athanor.store.shadows import Shadows
+from athanor.store.shadows import Shadow, Shadows
 from athanor.types import EngineStatus
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ BACKLOG = 64
 """Answers that wait to be learnt from, at most; beyond it the newest are let go."""
 PATIENCE = 0.25
 """Seconds that a request waits for the vector of its question. A slow embedder makes a miss, not a late answer."""
+_GROUP = 32
+"""Comparisons in one transaction, at most."""
 _CHARACTERS = 3
 """Of a token, on the low side: what is longer is not read to its end."""
 
@@ -123,6 +126,7 @@ class Semantic:
         self._calibrations: dict[str, Calibration] = {}
         self._lessons: deque[_Lesson] = deque()
         self._worker: asyncio.Task[None] | None = None
+        self._unsaved: list[Shadow] = []
         self._failed = ""
         self.lost = 0
         """Lessons let go."""
@@ -138,7 +142,14 @@ class Semantic:
 
     def question(self, route: str, partition: bytes | None, text: str) -> Question | None:
         """What to compare, or None for a text that the embedder does not read to its end."""
-        if partition is None or len(text) > _CHARACTERS * self._embedder.profile.max_tokens:
+        if partition is None:
+            return None
+        try:
+            longest = _CHARACTERS * self._embedder.profile.max_tokens
+        except AthanorError as error:  # there is none
+            self._fail(error)
+            return None
+        if len(text) > longest:
             return None
         return Question(route=route, partition=partition, text=text, signature=signature(text))
 
@@ -187,6 +198,8 @@ class Semantic:
             lesson = self._lessons.popleft()
             try:
                 await self._take(lesson)
+                if not self._lessons or len(self._unsaved) >= _GROUP:
+                    await self._save()
             except AthanorError as error:
                 self._fail(error)
             except Exception:  # nobody waits for this; the next one may be fine
@@ -210,7 +223,7 @@ class Semantic:
             entry, similarity = compared
             same = await self._comparer.same(entry.text(), lesson.entry.text())
             calibration.add(similarity, same=same)
-            await self._record(question.route, similarity, same)
+            self._record(question.route, similarity, same)
         self._index.add(question.partition, lesson.key, vector, question.signature)
         self._failed = ""
 
@@ -250,11 +263,16 @@ class Semantic:
         self._calibrations[route] = calibration
         return calibration
 
-    async def _record(self, route: str, similarity: float, same: bool) -> None:
-        if self._shadows is None:
-            return
-        shadows, embedder = self._shadows, self._embedder.profile.id
-        await to_thread.run_sync(lambda: shadows.add(route=route, embedder=embedder, similarity=similarity, same=same))
+    def _record(self, route: str, similarity: float, same: bool) -> None:
+        embedder = self._embedder.profile.id
+        shadow = Shadow(route=route, embedder=embedder, similarity=similarity, same=same, at=time.time())
+        self._unsaved.append(shadow)
+
+    async def _save(self) -> None:
+        """Write comparisons down, several at once."""
+        rows, self._unsaved = self._unsaved, []
+        if rows and self._shadows is not None:
+            await to_thread.run_sync(self._shadows.insert, rows)
 
     def _fail(self, error: Exception) -> None:
         text = str(error) or type(error).__name__

@@ -6,14 +6,14 @@ import random
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from athanor.config import Settings
 from athanor.engines import Embedder, Engine
 from athanor.errors import AthanorError, EngineError
 from athanor.gateway.cache.exact import Answers, Entry
-from athanor.gateway.cache.flight import Flight
+from athanor.gateway.cache.flight import Flight, Noted
 from athanor.gateway.cache.keys import exact_key, rest_key
 from athanor.gateway.cache.replay import entry_of, replay
 from athanor.gateway.cache.semantic import Match, Question, Semantic
@@ -124,15 +124,16 @@ class Cache:
         if key is None:
             events = engine.run(request, ctx)
         else:
-            counts = self._counts.get(route) or self._counts.setdefault(route, _Counts())
+            if route not in self._counts:
+                self._counts[route] = _Counts()
             entry = self._answers.get(key, max_age=use.max_age) if use.read else None
             miss = _Miss(key=key)
             if entry is None and mode == "semantic":
                 miss = await self._by_meaning(miss, engine, request, scope)
             if entry is not None or (miss.match is not None and not miss.match.shadow):
-                events = self._hit(entry, miss.match, request, ctx, counts)
+                events = self._hit(entry, miss.match, engine, request, ctx)
             else:
-                events = self._missed(miss, engine, request, ctx, counts)
+                events = self._missed(miss, engine, request, ctx)
         async with aclosing(events):
             async for event in events:
                 yield event
@@ -167,25 +168,23 @@ class Cache:
         return _Miss(key=miss.key, question=question, match=match)
 
     async def _hit(
-        self, entry: Entry | None, match: Match | None, request: Request, ctx: Context, counts: _Counts
+        self, entry: Entry | None, match: Match | None, engine: Engine, request: Request, ctx: Context
     ) -> AsyncGenerator[Event, None]:
+        counts = self._counts[request.model]
         counts.hits += 1
-        if entry is not None:
-            kind: Literal["exact", "semantic"] = "exact"
-            ctx.span.set(cache=kind, saved=entry.cost)
-        else:
+        kind: Literal["exact", "semantic"] = "exact"
+        if entry is None:
             assert match is not None
             entry, kind = match.entry, "semantic"
             counts.semantic += 1
-            ctx.span.set(cache=kind, saved=entry.cost, similarity=round(match.similarity, 4))
-        yield Started(target=entry.target, cached=kind, dropped=entry.dropped)
+            ctx.span.set(similarity=round(match.similarity, 4))
+        ctx.span.set(cache=kind, saved=entry.cost)
+        yield _started(entry.target, entry.dropped, kind, engine, ctx)
         for event in replay(entry, stream=request.stream):
             yield event
 
-    def _missed(
-        self, miss: _Miss, engine: Engine, request: Request, ctx: Context, counts: _Counts
-    ) -> AsyncGenerator[Event, None]:
-        use = request.cache
+    def _missed(self, miss: _Miss, engine: Engine, request: Request, ctx: Context) -> AsyncGenerator[Event, None]:
+        use, counts = request.cache, self._counts[request.model]
         flight = self._flights.get(miss.key)
         if flight is not None and use.read and (use.max_age is None or use.max_age > 0):
             counts.joined += 1
@@ -194,10 +193,9 @@ class Cache:
         if miss.match is not None:
             counts.shadows += 1
             ctx.span.set(shadow=round(miss.match.similarity, 4))
-        target = engine.profile.name
 
-        def ended(events: list[Event]) -> None:
-            self._keep(miss, request.model, target, events)
+        def ended(events: list[Event], noted: Noted) -> None:
+            self._keep(miss, request.model, noted, events)
 
         if flight is not None or not (use.read and use.write):
             return _alone(engine, request, ctx, ended if use.write else None)
@@ -206,8 +204,7 @@ class Cache:
             if self._flights.get(miss.key) is lead:
                 del self._flights[miss.key]
 
-        lead = Flight(engine, request, ctx, ended=ended, left=left)
-        self._flights[miss.key] = lead
+        lead = self._flights[miss.key] = Flight(engine, request, ctx, ended=ended, left=left)
         return lead.read()
 
     async def _follow(
@@ -222,10 +219,10 @@ class Cache:
                     if not begun:
                         begun = True
                         ctx.span.set(cache="exact")
-                        first = event if isinstance(event, Started) else Started(target=engine.profile.name)
-                        yield Started(target=first.target, cached="exact", dropped=first.dropped, usage=first.usage)
-                        if first is event:
-                            continue
+                        first = _started(flight.noted.target, flight.noted.dropped, "exact", engine, ctx)
+                        yield replace(first, usage=event.usage) if isinstance(event, Started) else first
+                    if isinstance(event, Started):
+                        continue
                     if isinstance(event, Finished):
                         ctx.span.set(saved=max(0.0, flight.cost - paid))
                     yield event
@@ -239,8 +236,8 @@ class Cache:
             async for event in events:
                 yield event
 
-    def _keep(self, miss: _Miss, route: str, target: str, events: list[Event]) -> None:
-        entry = entry_of(events, route=route, target=target, born=self._clock())
+    def _keep(self, miss: _Miss, route: str, noted: Noted, events: list[Event]) -> None:
+        entry = entry_of(events, route=route, target=noted.target, dropped=noted.dropped, born=self._clock())
         if entry is None or not self._answers.put(miss.key, entry):
             return
         finished = entry.events[-1]
@@ -273,15 +270,27 @@ class Cache:
         return "There is no embedder." if self._semantic is None else self._semantic.problem
 
 
+def _started(
+    target: str, dropped: tuple[str, ...], kind: Literal["exact", "semantic"], engine: Engine, ctx: Context
+) -> Started:
+    """The first event, said in the span too, as engines do."""
+    if target:
+        ctx.span.set(target=target)
+    if dropped:
+        ctx.span.set(dropped=list(dropped))
+    return Started(target=target or engine.profile.name, cached=kind, dropped=dropped)
+
+
 async def _alone(
-    engine: Engine, request: Request, ctx: Context, ended: Callable[[list[Event]], None] | None
+    engine: Engine, request: Request, ctx: Context, ended: Callable[[list[Event], Noted], None] | None
 ) -> AsyncGenerator[Event, None]:
     """The engine's events; all of them to `ended`, once the answer is finished."""
     kept: list[Event] = []
-    async with aclosing(engine.run(request, ctx)) as events:
+    noted = Noted(ctx.span)
+    async with aclosing(engine.run(request, replace(ctx, span=noted))) as events:
         async for event in events:
             if ended is not None:
                 kept.append(event)
                 if isinstance(event, Finished):
-                    ended(kept)
+                    ended(kept, noted)
             yield event
