@@ -13,7 +13,7 @@ from anyio import to_thread
 
 from athanor.config import ModelSettings, Settings
 from athanor.engines import Engine, build_engine
-from athanor.engines.wrappers.metered import Metered
+from athanor.engines.wrappers.metered import MeteredEngine
 from athanor.errors import AthanorError, NotFoundError
 from athanor.models import resolve_chat
 from athanor.types import FREE, EngineState, EngineStatus, Profile
@@ -50,7 +50,7 @@ class Model:
                 try:
                     resolved = await to_thread.run_sync(resolve_chat, self.name, self._settings, self._home)
                     engine = build_engine(resolved, self._settings, home=self._home, wait=self._wait)
-                    self._engine = engine if engine.profile.price == FREE else Metered(engine)
+                    self._engine = engine if engine.profile.price == FREE else MeteredEngine(engine)
                 except AthanorError as error:
                     self._error = error
                     raise

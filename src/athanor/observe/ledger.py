@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import anyio
@@ -19,9 +20,9 @@ from sqlalchemy import Connection
 
 from athanor.errors import AthanorError
 from athanor.observe.content import Recording, Redact
-from athanor.observe.metrics import Metrics
+from athanor.observe.metrics import MAX_SERIES, Metrics
 from athanor.observe.spans import Trace, status_of
-from athanor.store import Store, in_savepoint
+from athanor.store import Store
 from athanor.types import NO_USAGE, Content, Context, Event, Request, RequestRecord, Span, Started, Usage
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,19 @@ class _Settled:
             self.stored.set_result(None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counts:
+    """Where one kind of request is counted."""
+
+    requests: Callable[[float], None]
+    seconds: Callable[[float], None]
+    first: Callable[[float], None]
+    prompt: Callable[[float], None]
+    completion: Callable[[float], None]
+    cached: Callable[[float], None]
+    cost: Callable[[float], None]
+
+
 class Ledger:
     """Opens entries and writes them down.
 
@@ -61,6 +75,7 @@ class Ledger:
         self.open_entries = 0
         """Requests that have begun and not been settled."""
         self.sinks: list[Sink] = []
+        self._counts: dict[tuple[str, str, str], _Counts] = {}
         self._requests = metrics.counter("athanor_requests_total", "Requests by how they ended.", ("door", "status"))
         self._tokens = metrics.counter("athanor_tokens_total", "Tokens by kind.", ("model", "kind"))
         self._cost = metrics.counter("athanor_cost_usd_total", "US dollars spent.", ("model",))
@@ -107,21 +122,9 @@ class Ledger:
 
     def _take(self, conn: Connection) -> list[_Settled]:
         """In the writer's thread: everything that waits, in one statement for each table."""
-        taken = self._committing = self._drained()
-        try:
-            in_savepoint(conn, lambda c: self._insert(taken, c))
-        except Exception:
-            # One row that the database refuses must not take the others with it.
-            return [entry for entry in taken if self._inserted(entry, conn)]
-        return taken
-
-    def _inserted(self, entry: _Settled, conn: Connection) -> bool:
-        try:
-            in_savepoint(conn, lambda c: self._insert([entry], c))
-        except Exception as error:
-            self._lose([entry], error)
-            return False
-        return True
+        self._committing = self._drained()
+        self._insert(self._committing, conn)
+        return self._committing
 
     def _insert(self, entries: Sequence[_Settled], conn: Connection) -> None:
         self._store.requests.insert([entry.record for entry in entries], conn=conn)
@@ -131,8 +134,8 @@ class Ledger:
             self._store.contents.insert(said, conn=conn)
 
     def _done(self, future: Future[list[_Settled]]) -> None:
-        if (error := future.exception()) is not None:  # the commit itself: nothing of this group is stored
-            self._lose(self._committing, error)
+        if (error := future.exception()) is not None:
+            self._again(self._committing, error)
             return
         by_loop: dict[asyncio.AbstractEventLoop, list[_Settled]] = {}
         for entry in future.result():
@@ -140,19 +143,55 @@ class Ledger:
         for loop, entries in by_loop.items():
             _call(loop, entries)
 
+    def _again(self, entries: Sequence[_Settled], error: BaseException) -> None:
+        """One row that the database refuses must not take the others of its group with it."""
+        if len(entries) < 2:
+            self._lose(entries, error)
+            return
+        for entry in entries:
+            try:
+                future = self._store.writer.submit(partial(self._insert, [entry]))
+            except AthanorError as closed:
+                self._lose([entry], closed)
+            else:
+                future.add_done_callback(partial(self._alone, entry))
+
+    def _alone(self, entry: _Settled, future: Future[None]) -> None:
+        if (error := future.exception()) is not None:
+            self._lose([entry], error)
+        else:
+            _call(entry.loop, [entry])
+
     def _count(self, record: RequestRecord) -> None:
-        self._requests.add(door=record.door, status=record.status)
-        self._seconds.observe(record.duration, door=record.door)
+        model, usage = record.target or record.model, record.usage
+        count = self._counts.get((record.door, record.status, model))
+        if count is None:
+            if len(self._counts) >= MAX_SERIES:
+                self._counts.clear()  # names that callers made up; the metrics have a bound of their own
+            count = self._counts[record.door, record.status, model] = self._bind(record, model)
+        count.requests(1)
+        count.seconds(record.duration)
         if record.first_token is not None:
-            self._first.observe(record.first_token, door=record.door)
-        model = record.target or record.model
-        for kind in ("prompt", "completion", "cached"):
-            if amount := getattr(record.usage, f"{kind}_tokens"):
-                self._tokens.add(amount, model=model, kind=kind)
-        if record.usage.cost:
-            self._cost.add(record.usage.cost, model=model)
+            count.first(record.first_token)
+        count.prompt(usage.prompt_tokens)
+        count.completion(usage.completion_tokens)
+        count.cached(usage.cached_tokens)
+        count.cost(usage.cost)
         if record.cache:
-            self._hits.add(model=record.model, kind=record.cache)
+            self._hits.add(model=model, kind=record.cache)
+
+    def _bind(self, record: RequestRecord, model: str) -> _Counts:
+        # A name that nothing answers to is the caller's invention, and no label.
+        known = model if record.target else "unknown"
+        return _Counts(
+            requests=self._requests.bind(door=record.door, status=record.status),
+            seconds=self._seconds.bind(door=record.door),
+            first=self._first.bind(door=record.door),
+            prompt=self._tokens.bind(model=known, kind="prompt"),
+            completion=self._tokens.bind(model=known, kind="completion"),
+            cached=self._tokens.bind(model=known, kind="cached"),
+            cost=self._cost.bind(model=known),
+        )
 
     def _lose(self, entries: Sequence[_Settled], error: BaseException) -> None:
         self._lost.add(len(entries))

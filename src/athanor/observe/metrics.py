@@ -71,6 +71,22 @@ class Counter(_Metric):
             key = self._key(self._values, labels)
             self._values[key] = self._values.get(key, 0.0) + amount
 
+    def bind(self, **labels: str) -> Callable[[float], None]:
+        """`add` for these labels, without looking them up each time.
+
+        Raises:
+            ValueError: the labels are not those of the metric.
+        """
+        with self._lock:
+            key = self._key(self._values, labels)
+            self._values.setdefault(key, 0.0)
+
+        def add(amount: float) -> None:
+            with self._lock:
+                self._values[key] += amount
+
+        return add
+
     def _samples(self) -> Iterator[str]:
         with self._lock:
             values = sorted(self._values.items())
@@ -112,11 +128,25 @@ class Histogram(_Metric):
         Raises:
             ValueError: the labels are not those of the metric.
         """
+        self.bind(**labels)(value)
+
+    def bind(self, **labels: str) -> Callable[[float], None]:
+        """`observe` for these labels, without looking them up each time.
+
+        Raises:
+            ValueError: the labels are not those of the metric.
+        """
         with self._lock:
             key = self._key(self._sums, labels)
             counts = self._counts.setdefault(key, [0] * (len(self._buckets) + 1))
-            counts[bisect_left(self._buckets, value)] += 1
-            self._sums[key] = self._sums.get(key, 0.0) + value
+            self._sums.setdefault(key, 0.0)
+
+        def observe(value: float) -> None:
+            with self._lock:
+                counts[bisect_left(self._buckets, value)] += 1
+                self._sums[key] += value
+
+        return observe
 
     def _samples(self) -> Iterator[str]:
         with self._lock:

@@ -4,6 +4,6 @@ from athanor.store.audit import entry_hash
 from athanor.store.blobs import Blobs
 from athanor.store.database import Store
 from athanor.store.sqlite import check_single_library
-from athanor.store.writer import GroupedWriter, in_savepoint
+from athanor.store.writer import GroupedWriter
 
-__all__ = ["Blobs", "GroupedWriter", "Store", "check_single_library", "entry_hash", "in_savepoint"]
+__all__ = ["Blobs", "GroupedWriter", "Store", "check_single_library", "entry_hash"]

@@ -8,6 +8,7 @@ from, readers get one REPEATABLE READ snapshot.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -139,7 +140,9 @@ class Database:
             if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_CONSTRAINT_TRIGGER":
                 raise StoreError(f"The database refused: {_reason(error)}.", where=self.where) from error
             raise ConflictError(f"The database refused a row: {_reason(error)}.", where=self.where) from error
-        except SQLAlchemyError as error:
+        except sqlite3.IntegrityError as error:  # rows that went to the driver itself
+            raise ConflictError(f"The database refused a row: {error}.", where=self.where) from error
+        except (SQLAlchemyError, sqlite3.Error) as error:
             raise StoreError(f"The database failed: {_reason(error)}.", where=self.where, hint=_hint(error)) from error
 
 
@@ -158,13 +161,13 @@ def count_hooks(conn: Connection) -> int:
     return len(conn.info[_AFTER_COMMIT])
 
 
-def _reason(error: SQLAlchemyError) -> str:
+def _reason(error: Exception) -> str:
     original = getattr(error, "orig", None)
     text = str(original or error).strip()
     return (text.splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-def _hint(error: SQLAlchemyError) -> str | None:
+def _hint(error: Exception) -> str | None:
     text = str(error)
     if "database is locked" in text:
         return "Another process held the write lock for too long; stop it or wait."

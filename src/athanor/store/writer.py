@@ -91,6 +91,9 @@ class GroupedWriter:
         return group, False
 
     def _commit(self, group: list[_Item]) -> None:
+        if len(group) == 1:
+            self._commit_one(*group[0])
+            return
         done: list[tuple[Future[Any], Any]] = []
         refused: list[tuple[Future[Any], BaseException]] = []
         try:
@@ -98,7 +101,7 @@ class GroupedWriter:
                 for work, future in group:
                     try:
                         with self._db.translated():
-                            done.append((future, in_savepoint(conn, work)))
+                            done.append((future, _in_savepoint(conn, work)))
                     except Exception as error:
                         refused.append((future, error))
         except BaseException as failure:  # a future that never resolves would hang its request
@@ -110,8 +113,18 @@ class GroupedWriter:
         for future, cause in refused:
             future.set_exception(cause)
 
+    def _commit_one(self, work: Callable[[Connection], Any], future: Future[Any]) -> None:
+        """A group of one needs no savepoint: the transaction is its own."""
+        try:
+            with self._db.write(durable=self._durable) as conn:
+                result = work(conn)
+        except BaseException as failure:
+            future.set_exception(failure)
+        else:
+            future.set_result(result)
 
-def in_savepoint(conn: Connection, work: Callable[[Connection], T]) -> T:
+
+def _in_savepoint(conn: Connection, work: Callable[[Connection], T]) -> T:
     """Run `work` so that an error of its own takes back what it wrote, and nothing else of the transaction."""
     hooks = count_hooks(conn)
     # By hand: `begin_nested` builds and compiles its statements anew, which cost as much as the insert.

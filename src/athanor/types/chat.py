@@ -118,6 +118,8 @@ class Usage:
     def __add__(self, other: Usage) -> Usage:
         if other is NO_USAGE:  # most pieces of most streams
             return self
+        if self is NO_USAGE:
+            return other
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
@@ -126,6 +128,18 @@ class Usage:
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
             seconds=self.seconds + other.seconds,
             cost=self.cost + other.cost,
+        )
+
+    def costing(self, cost: float) -> Usage:
+        """The same, at `cost` US dollars."""
+        return Usage(
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            cached_tokens=self.cached_tokens,
+            written_tokens=self.written_tokens,
+            reasoning_tokens=self.reasoning_tokens,
+            seconds=self.seconds,
+            cost=cost,
         )
 
     @property
