@@ -11,8 +11,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,6 +49,35 @@ WIDE = (
     *("--usd-per-day", "1000000", "--usd-per-month", "10000000"),
 )
 """The same for a key."""
+
+
+class Mock(Target):
+    """The upstream of all benches: `_mock.py`."""
+
+    def __init__(self, folder: Path) -> None:
+        port = free_port()
+        script = Path(__file__).with_name("_mock.py")
+        self.base = f"http://127.0.0.1:{port}/v1"
+        command = [sys.executable, str(script), "--port", str(port)]
+        super().__init__("mock alone", Plan(command=command, url=f"{self.base}/chat/completions"), folder)
+
+    def seen(self) -> dict[str, int]:
+        """What has happened so far: see `_mock.Seen`."""
+        with urllib.request.urlopen(f"{self.base.removesuffix('/v1')}/count", timeout=5) as reply:
+            found: dict[str, int] = json.loads(reply.read())
+            return found
+
+
+@contextmanager
+def mock(folder: Path) -> Iterator[Mock]:
+    """The upstream, for the length of the block."""
+    folder.mkdir()
+    upstream = Mock(folder)
+    upstream.start()
+    try:
+        yield upstream
+    finally:
+        upstream.stop()
 
 
 class Athanor(Target):
@@ -112,7 +141,8 @@ class Athanor(Target):
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         if ran.returncode:
-            raise RuntimeError(f"athanor {' '.join(arguments)}: {ran.stderr.strip()[-800:]}")
+            said = self.log.read_text(errors="replace")[-1500:]
+            raise RuntimeError(f"athanor {' '.join(arguments)}: {ran.stderr.strip()[-800:]}\n{said}")
         return ran.stdout.strip()
 
     def new_key(self, name: str, limits: Sequence[str] = WIDE) -> dict[str, str]:

@@ -176,6 +176,8 @@ class Run:
         except OSError:
             self._wires -= 1
             self.outcomes["refused"] += 1
+            self._over = True  # there is nobody to talk to
+            self._queue.clear()
             self._finished()
             return
         self._idle.append(wire)

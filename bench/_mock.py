@@ -3,7 +3,8 @@
     python bench/_mock.py [--port 0] [--delay MS]
 
 It prints its URL. Words in the request choose what happens: `[fail]` answers HTTP 500, `[paced]` makes a stream of
-`PACED` pieces, 5 ms apart. Any other stream comes at once, in four pieces. `GET /count` tells what has been seen.
+`PACED` pieces, 5 ms apart, and `[slow]` one of as many, 25 ms apart. Any other stream comes at once, in four pieces.
+`GET /count` tells what has been seen.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import uvloop
 ANSWER = "Hello from the mock upstream."
 USAGE = {"prompt_tokens": 10, "completion_tokens": 6, "total_tokens": 16}
 PACED = 20
-PAUSE = 0.005
-"""Seconds between the pieces of a paced stream."""
+PAUSES = {b"[paced]": 0.005, b"[slow]": 0.025}
+"""Seconds between the pieces of a stream."""
 _CREATED = 1_780_000_000
 
 
@@ -159,20 +160,20 @@ class Mock(asyncio.Protocol):
             self._transport.write(FAILED)
         elif b'"stream":true' not in body and b'"stream": true' not in body:
             self._transport.write(WHOLE)
-        elif b"[paced]" in body:
+        elif pauses := [pause for word, pause in PAUSES.items() if word in body]:
             self._left = PACED
             self._transport.write(HEAD + FIRST)
-            self._piece()
+            self._piece(pauses[0])
         else:
             self._transport.write(STREAM)
 
-    def _piece(self) -> None:
+    def _piece(self, pause: float) -> None:
         if not self._left:
             self._transport.write(END)
             return
         self._transport.write(PIECES[0 if self._left == PACED else 2])
         self._left -= 1
-        self._timer = self._loop.call_later(PAUSE, self._piece)
+        self._timer = self._loop.call_later(pause, self._piece, pause)
 
 
 async def serve(port: int, delay: float) -> None:

@@ -25,13 +25,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from _athanor import CACHED, SETTINGS, Athanor
+from _athanor import CACHED, SETTINGS, Athanor, mock
 from _load import Ask, Job, Load
 from _peers import PEERS, available, installed_size
 from _tables import BARE, HIT, MOCK, OURS, Options, show, summary
@@ -110,18 +109,6 @@ def warm_up(row: Row, load: Load) -> None:
         load.run(row.job("Say hello. #", stream=True, connections=8, requests=50, seconds=1))
 
 
-@contextmanager
-def mock(folder: Path) -> Iterator[Target]:
-    port = free_port()
-    command = [sys.executable, str(HERE / "_mock.py"), "--port", str(port)]
-    target = Target(MOCK, Plan(command=command, url=f"http://127.0.0.1:{port}/v1/chat/completions"), folder)
-    target.start()
-    try:
-        yield target
-    finally:
-        target.stop()
-
-
 def bare(folder: Path, upstream: str) -> Target:
     port = free_port()
     command = [sys.executable, str(HERE / "_bare.py"), upstream, str(port)]
@@ -165,8 +152,8 @@ def ours(folder: Path, upstream: str, stack: ExitStack, options: Options, peers:
 def measure(args: argparse.Namespace, options: Options) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        upstream = stack.enter_context(mock(made(folder / "mock")))
-        url = upstream.url.removesuffix("/chat/completions")
+        upstream = stack.enter_context(mock(folder / "mock"))
+        url = upstream.base
         rows = [Row(name=MOCK, target=upstream, headers={}, model=MODEL)]
         proxy = bare(made(folder / "bare"), url)
         rows.append(Row(name=BARE, target=proxy, headers={}, model=MODEL, facts=begin(proxy, stack, 1)))
