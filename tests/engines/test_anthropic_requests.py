@@ -252,6 +252,7 @@ async def test_tool_choice(engine, fake, choice, sent):
 
 async def test_tools_as_sent(engine, fake):
     tools = (WEATHER, Tool(name="bare", parameters={}), replace(WEATHER, name="strict", strict=True))
+    tools += (Tool(name="now", parameters={}, strict=True),)
     body = await body_of(engine, fake, "say x", tools=tools)
     schema = dict(WEATHER.parameters)
     assert body["tools"] == [
@@ -261,6 +262,11 @@ async def test_tools_as_sent(engine, fake):
             "name": "strict",
             "description": "Get the weather.",
             "input_schema": {**schema, "additionalProperties": False},
+            "strict": True,
+        },
+        {
+            "name": "now",
+            "input_schema": {"type": "object", "properties": {}, "additionalProperties": False},
             "strict": True,
         },
     ]
@@ -301,6 +307,19 @@ async def test_a_schema_is_closed(engine, fake):
         },
     }
     assert orjson.dumps(schema) == before
+
+
+async def test_json_of_any_shape_is_asked_for_in_words(engine, fake):
+    body = await body_of(engine, fake, system("Be brief."), "json", json_schema={"type": "object"})
+    assert "output_config" not in body
+    assert [block["text"][:16] for block in body["system"]] == ["Be brief.", "Answer with one "]
+
+
+async def test_an_object_of_any_shape_within_a_schema_is_refused(engine, fake):
+    schema = {"type": "object", "properties": {"meta": {"type": "object"}}}
+    with pytest.raises(UnsupportedError, match="any shape"):
+        await collect(engine, ask("json", json_schema=schema))
+    assert not fake.calls
 
 
 async def test_a_schema_without_a_bottom_is_refused(engine):

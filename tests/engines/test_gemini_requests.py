@@ -104,6 +104,9 @@ async def test_a_schema(engine, fake):
     config = (await body_of(engine, fake, "json", json_schema=schema))["generationConfig"]
     assert config["responseMimeType"] == "application/json"
     assert config["responseJsonSchema"] == schema
+    config = (await body_of(engine, fake, "json", json_schema={"type": "object"}))["generationConfig"]
+    assert config["responseMimeType"] == "application/json"  # any object will do
+    assert "responseJsonSchema" not in config
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from athanor.errors import InputError
+from athanor.errors import InputError, UnsupportedError
 from athanor.types import Profile, Request
 
 _MAX_DEPTH = 64
@@ -23,27 +23,31 @@ def answer_limit(request: Request, profile: Profile) -> int:
     return profile.max_tokens + ((thinking.tokens or 0) if thinking and thinking.effort != "none" else 0)
 
 
-def closed(schema: Any, depth: int = 0) -> Any:
+def closed(schema: Any, *, where: str, depth: int = 0) -> Any:
     """A JSON schema whose objects take no further properties where it does not say: vendors that enforce it want that.
 
     Raises:
         InputError: deeper than 64 levels.
+        UnsupportedError: an object of any shape, which could then only be empty.
     """
     if depth > _MAX_DEPTH:
-        raise InputError("The JSON schema is too deep: at most 64 levels.", where="json_schema")
+        raise InputError("The JSON schema is too deep: at most 64 levels.", where=where)
     if isinstance(schema, list):
-        return [closed(child, depth + 1) for child in schema]
+        return [closed(child, where=where, depth=depth + 1) for child in schema]
     if not isinstance(schema, Mapping):
         return schema
     result = dict(schema)
     for key in _NAMED:
         if isinstance(children := result.get(key), Mapping):
-            result[key] = {name: closed(child, depth + 1) for name, child in children.items()}
+            result[key] = {name: closed(child, where=where, depth=depth + 1) for name, child in children.items()}
     for key in _NESTED:
         if key in result:
-            result[key] = closed(result[key], depth + 1)
-    if result.get("type") == "object" or "properties" in result:
+            result[key] = closed(result[key], where=where, depth=depth + 1)
+    if "properties" in result:
         result.setdefault("additionalProperties", False)
+    elif result.get("type") == "object" and not result.keys() & {"additionalProperties", "anyOf", "allOf"}:
+        hint = "Name the object's properties."
+        raise UnsupportedError("This vendor cannot hold to an object of any shape.", where=where, hint=hint)
     return result
 
 

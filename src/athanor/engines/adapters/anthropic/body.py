@@ -1,4 +1,8 @@
-"""A request in the words of the Messages API."""
+"""A request in the words of the Messages API.
+
+Source: https://platform.claude.com/docs/en/api/messages (version 2026-10-21) and the types of the vendor's own client
+2.12.0, read on 2026-11-24.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from typing import Any
 
 from athanor.engines.adapters.anthropic.answer import VENDOR
 from athanor.engines.formats.proofs import own
+from athanor.engines.formats.schemas import any_object
 from athanor.engines.formats.translation import answer_limit, as_object, closed
 from athanor.errors import InputError, UnsupportedError
 from athanor.types import Attachment, Image, Message, Part, Profile, Request, Role, Text, Thinking, Tool, ToolChoice
@@ -21,6 +26,8 @@ _SMALLEST_BUDGET = 1024
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768}
 """Of reasoning, in tokens, for models that know no efforts."""
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
+_ANY_OBJECT = "Answer with one JSON object and nothing else: no text around it, and no code fence."
+"""For JSON of any shape, which the vendor cannot enforce: its schemas must name every property."""
 Block = dict[str, Any]
 
 
@@ -48,7 +55,10 @@ def messages_body(request: Request, profile: Profile, model: str, dialect: Diale
         limit += budget or 0
     body: dict[str, Any] = {"model": model, "max_tokens": limit, "messages": []}
     marked: list[Block] = []
-    if system := _system(request.messages, marked):
+    system = _system(request.messages, marked)
+    if request.json_schema is not None and any_object(request.json_schema):
+        system.append({"type": "text", "text": _ANY_OBJECT})
+    if system:
         body["system"] = system
     body["messages"] = _messages(request, marked)
     if not body["messages"]:
@@ -61,8 +71,8 @@ def messages_body(request: Request, profile: Profile, model: str, dialect: Diale
     body |= _tools(request)
     if request.thinking is not None:
         body |= _thinking(request.thinking, budget, limit, dialect)
-    if request.json_schema is not None:
-        shape = {"type": "json_schema", "schema": closed(request.json_schema)}
+    if request.json_schema is not None and not any_object(request.json_schema):
+        shape = {"type": "json_schema", "schema": closed(request.json_schema, where="json_schema")}
         body["output_config"] = {**body.get("output_config", {}), "format": shape}
     if request.user:
         body["metadata"] = {"user_id": request.user}
@@ -136,7 +146,7 @@ def _tools(request: Request) -> dict[str, Any]:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    schema = closed(tool.parameters) if tool.strict else dict(tool.parameters)
+    schema = closed({"properties": {}, **tool.parameters}, where="tools") if tool.strict else dict(tool.parameters)
     found: dict[str, Any] = {"name": tool.name, "input_schema": {"type": "object", **schema}}
     if tool.description:
         found["description"] = tool.description

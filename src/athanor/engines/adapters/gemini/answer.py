@@ -1,4 +1,7 @@
-"""What the Gemini API answers, as events. A whole answer has the shape of one chunk of a stream."""
+"""What the Gemini API answers, as events. A whole answer has the shape of one chunk of a stream.
+
+Source: https://ai.google.dev/api/generate-content and the types of the vendor's own client 3.4.0, read on 2026-11-24.
+"""
 
 from __future__ import annotations
 
