@@ -16,7 +16,7 @@ from athanor.engines import Engine, build_engine
 from athanor.engines.wrappers.metered import MeteredEngine
 from athanor.errors import AthanorError, NotFoundError
 from athanor.models import resolve_chat
-from athanor.types import FREE, EngineState, EngineStatus, Profile
+from athanor.types import EngineState, EngineStatus, Profile
 
 
 class Model:
@@ -50,7 +50,7 @@ class Model:
                 try:
                     resolved = await to_thread.run_sync(resolve_chat, self.name, self._settings, self._home)
                     engine = build_engine(resolved, self._settings, home=self._home, wait=self._wait)
-                    self._engine = engine if engine.profile.price == FREE else MeteredEngine(engine)
+                    self._engine = MeteredEngine(engine)
                 except AthanorError as error:
                     self._error = error
                     raise

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from athanor.engines import Embedder, Engine, Reranker
+from athanor.engines.needs import check_needs
 from athanor.rag.extract import Extraction, extract
 from athanor.rag.generate import write
 from athanor.rag.knowledge import Knowledge, checked_query
@@ -29,6 +30,9 @@ PASSAGES = 8
 """Passages that an answer may draw on."""
 
 _MARKED = re.compile(r"[-*+•|#]|\d+[.)]\s")
+
+_LACKS = frozenset({"tools", "image", "file", "json_schema", "logprobs"})
+"""A knowledge base answers questions with citations, whatever its writer could do besides."""
 
 ABSTENTION = "I did not find an answer to this in the documents."
 
@@ -68,7 +72,7 @@ class KnowledgeEngine:
 
     @property
     def profile(self) -> Profile:
-        return self._writer.profile
+        return replace(self._writer.profile, lacks=self._writer.profile.lacks | _LACKS)
 
     def state(self) -> EngineState:
         return EngineState(status=EngineStatus.READY, backend="knowledge")
@@ -80,17 +84,22 @@ class KnowledgeEngine:
         """Nothing of its own to close."""
 
     async def run(self, request: Request, ctx: Context) -> AsyncGenerator[Event, None]:
+        check_needs(request, self.profile)
         question = checked_query(request.question)
         mode = request.mode or self._settings.mode or self._writer.profile.grounded
-        hits = await self._knowledge.search(self._base, question, limit=PASSAGES)
-        found = await extract(
-            question,
-            hits,
-            embedder=self._embedder,
-            reranker=self._reranker,
-            max_sentences=self._settings.max_sentences,
-            threshold=self._settings.threshold,
-        )
+        with ctx.span.child("retrieve", base=self._base.name) as span:
+            hits = await self._knowledge.search(self._base, question, limit=PASSAGES)
+            span.set(hits=len(hits))
+        with ctx.span.child("extract") as span:
+            found = await extract(
+                question,
+                hits,
+                embedder=self._embedder,
+                reranker=self._reranker,
+                max_sentences=self._settings.max_sentences,
+                threshold=self._settings.threshold,
+            )
+            span.set(abstained=found.abstained, citations=len(found.citations))
         if found.abstained:
             yield TextDelta(text=ABSTENTION)
             yield Finished(mode=mode, abstained=True, confidence=found.confidence)

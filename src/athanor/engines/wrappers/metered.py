@@ -1,4 +1,4 @@
-"""Pricing: usage is turned into money where it arises, so that whatever calls an engine only has to add up."""
+"""Metering: usage is turned into money where it arises, so that whatever calls an engine only has to add up."""
 
 from __future__ import annotations
 
@@ -7,26 +7,42 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from athanor.engines.wrappers.base import Wrapper
-from athanor.types import NO_USAGE, Context, Event, Price, Request, TextDelta
+from athanor.types import FREE, NO_USAGE, Context, Event, Price, Request, TextDelta
 
 
 class MeteredEngine(Wrapper):
-    """The engine of one model, whose events carry their cost by the profile's price. It owns that engine."""
+    """The engine of one model, whose events carry their cost by the profile's price. It owns that engine.
+
+    Every call is a span `model` of its trace, with the tokens and the money that it used.
+    """
 
     async def aclose(self) -> None:
         await self._inner.aclose()
 
     async def run(self, request: Request, ctx: Context) -> AsyncGenerator[Event, None]:
-        price = self.profile.price
-        async with aclosing(self._inner.run(request, ctx)) as events:
-            async for event in events:
-                yield event if event.usage is NO_USAGE else priced(event, price)
+        profile = self.profile
+        price, total = profile.price, NO_USAGE
+        with ctx.span.child("model", model=profile.name) as span:
+            try:
+                async with aclosing(self._inner.run(request, ctx)) as events:
+                    async for event in events:
+                        if event.usage is not NO_USAGE:
+                            if price is not FREE:
+                                event = priced(event, price)  # noqa: PLW2901
+                            total += event.usage
+                        yield event
+            finally:
+                span.set(
+                    prompt_tokens=total.prompt_tokens,
+                    completion_tokens=total.completion_tokens,
+                    cached_tokens=total.cached_tokens,
+                    cost=total.cost,
+                )
 
 
 def priced(event: Event, price: Price) -> Event:
     """`event` with the cost of its usage."""
-    usage = event.usage
-    usage = usage.costing(price.of(usage))
+    usage = event.usage.costing(price.of(event.usage))
     if type(event) is TextDelta:  # most events of most streams: `replace` would cost four times as much
         return TextDelta(text=event.text, usage=usage, logprobs=event.logprobs)
     return replace(event, usage=usage)
