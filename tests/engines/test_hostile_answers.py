@@ -49,7 +49,7 @@ def test_any_json(kind, strategy):
     upstream = Upstream("https://example.org/v1")
     request = ask("hello")
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(st.lists(strategy, max_size=6), st.booleans())
     def run(stream, whole):
         answer, usage, last = kind(request, upstream), Usage(), None
