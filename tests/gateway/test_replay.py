@@ -10,7 +10,7 @@ from athanor.errors import ConfigError, InputError
 from athanor.gateway import choice
 from athanor.gateway.choice import Demand
 from athanor.gateway.compare import compare, request_of
-from athanor.gateway.replay import Report, replay, traffic
+from athanor.gateway.replay import Report, failed_in, replay, traffic
 from athanor.observe.content import Recording
 from athanor.testing import HashEmbedder
 from athanor.testing.engines import chat, constant
@@ -23,6 +23,7 @@ from athanor.types import (
     Profile,
     RequestRecord,
     Role,
+    Span,
     Text,
     Tool,
     ToolCall,
@@ -147,6 +148,27 @@ class TestReplay:
         assert spread == {"small", "large"}
         one_by_one = [row(n, at=1000.0 + 100 * n, duration=60.0) for n in range(8)]
         assert len({r.new for r in run(*one_by_one, demands=same, pick="least_busy").rows}) == 1
+
+    def test_a_model_that_failed_a_request_fails_it_again(self) -> None:
+        settings = RouteSettings(use=("small", "large"))
+        found = replay(settings, PROFILES, [row(0), row(1)], {}, failed={"tr_0": {"small"}, "tr_1": {"small", "large"}})
+        assert [r.new for r in found.rows] == ["large", "small"]
+
+    def test_the_trace_says_who_failed(self) -> None:
+        def span(n: int, name: str, parent: str | None = "sp_0", **attributes: Any) -> Span:
+            return Span(
+                id=f"sp_{n}", trace="tr", parent=parent, name=name, started_at=n, duration=1.0, attributes=attributes
+            )
+
+        spans = [
+            span(0, "request", None, target="large", left_alone=["local"]),
+            span(1, "attempt", target="small", outcome="engine_unavailable"),
+            span(2, "attempt", target="hedge", outcome="cancelled"),
+            span(3, "attempt", target="large", outcome="engine_timeout"),
+            span(4, "attempt", target="large", outcome="ok"),
+        ]
+        assert failed_in(spans) == {"local", "small"}
+        assert failed_in([]) == frozenset()
 
     def test_the_report_is_json(self) -> None:
         body = run(row(), row(1, target="small")).wire()

@@ -265,6 +265,7 @@ class TestRoute:
             assert (await read(one, ASK)).text == "ok"
         found = await read(two, ASK)
         assert found.span.tries() == [("good", "ok")]
+        assert found.span.attributes == {"left_alone": ["bad"], "target": "good"}
         assert len(bad.asked) == 3
         assert {m["name"]: m["breaker"]["state"] for m in two.describe()["models"]} == {
             "bad": "open",

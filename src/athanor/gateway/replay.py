@@ -2,15 +2,16 @@
 
 Nothing is asked and nothing is written here. The choice is made by the lines that choose for live traffic
 (`choice.chain`); what these learn from answers (speed, length, work under way) is learned from the ledger's rows, in
-the order in which they came. It is assumed that the first choice answers, that an answer has as many tokens as the
-recorded one, and that no vendor's prompt cache is warm for a model that did not answer then.
+the order in which they came. A model that failed a request then fails it again; any other answers. It is assumed that
+an answer has as many tokens as the recorded one, and that no vendor's prompt cache is warm for a model that did not
+answer then.
 """
 
 from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from athanor.engines.wrappers import Load, Loads
 from athanor.errors import ConfigError
 from athanor.gateway import choice
 from athanor.gateway.choice import Demand, Option
-from athanor.types import Profile, RequestRecord, Usage
+from athanor.types import Profile, RequestRecord, Span, Usage
 
 DOOR = "replay"
 """The door of requests that a replay asks; they are no traffic."""
@@ -108,12 +109,25 @@ def traffic(records: Sequence[RequestRecord], model: str) -> list[RequestRecord]
     return sorted(kept, key=lambda record: (record.at, record.trace))
 
 
+def failed_in(spans: Sequence[Span]) -> frozenset[str]:
+    """Models that a request's trace says had failed, or were left alone."""
+    found = {
+        str(span.attributes.get("target"))
+        for span in spans
+        if span.name == "attempt" and span.attributes.get("outcome") not in {"ok", "cancelled"}
+    }
+    for span in spans:
+        found.update(span.attributes.get("left_alone", ()))
+    return frozenset(found - {span.attributes.get("target") for span in spans if span.parent is None})
+
+
 def replay(
     settings: RouteSettings,
     profiles: Mapping[str, Profile | None],
     records: Sequence[RequestRecord],
     demands: Mapping[str, Demand],
     *,
+    failed: Mapping[str, Collection[str]] | None = None,
     seed: int = 0,
 ) -> Report:
     """Send `records` through `settings`.
@@ -122,6 +136,7 @@ def replay(
         profiles: of every model of the policy; `None` where one cannot be found.
         records: oldest first.
         demands: trace → what its recorded text needs; requests without one need nothing but their tokens.
+        failed: trace → models that failed it, or were left alone when it came.
         seed: of weights and exploration.
 
     Raises:
@@ -146,7 +161,8 @@ def replay(
         names = choice.chain(settings, demand, options, dice)
         if not names:
             raise ConfigError("No model of the policy reaches its quality floor.", where="quality_floor")
-        row = _row(record, options[names[0]], found)
+        down = (failed or {}).get(record.trace, ())
+        row = _row(record, options[next((n for n in names if n not in down), names[0])], found)
         rows.append(row)
         loads.get(row.new).outstanding += 1
         heapq.heappush(running, (record.at + record.duration, row.new))

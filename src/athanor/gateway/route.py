@@ -205,6 +205,8 @@ class Route(Wrapper):
     async def _order(self, request: Request, ctx: Context) -> Sequence[Candidate]:
         chain = self.chain(self.demand(request, await self.label(request, ctx)))
         ready = [branch.candidate for branch in chain if branch.breaker.ready]
+        if len(ready) < len(chain):
+            ctx.span.set(left_alone=[branch.member.name for branch in chain if not branch.breaker.ready])
         if not ready:
             left = min(branch.breaker.remaining for branch in chain)
             raise BreakerOpenError(

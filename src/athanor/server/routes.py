@@ -17,7 +17,7 @@ from athanor.gateway import App
 from athanor.gateway.choice import Demand
 from athanor.gateway.classify import Classifier, Example, train
 from athanor.gateway.compare import ask_again, request_of
-from athanor.gateway.replay import DOOR, Report, replay, traffic
+from athanor.gateway.replay import DOOR, Report, failed_in, replay, traffic
 from athanor.gateway.route import Route
 from athanor.gateway.routes import Routes
 from athanor.governance import Right, require
@@ -118,10 +118,10 @@ async def replay_route(
     settings = routes.settings_of(name) if body.policy is None else _settings(body.policy)
     route = await routes.draft(name, settings)
     asked = body.traffic or name
-    records, contents = await to_thread.run_sync(_load, app, body, asked)
+    records, contents, failed = await to_thread.run_sync(_load, app, body, asked)
     demands = await _demands(route, records, contents, app)
     profiles = {model: branch.member.known for model, branch in route.branches.items()}
-    report: Report = await to_thread.run_sync(lambda: replay(settings, profiles, records, demands))
+    report: Report = await to_thread.run_sync(lambda: replay(settings, profiles, records, demands, failed=failed))
     return JSON({"route": name, "traffic": asked, **report.wire()})
 
 
@@ -192,11 +192,15 @@ def _settings(policy: Mapping[str, Any]) -> RouteSettings:
         raise InputError(f"{first['msg']}.", where=where) from error
 
 
-def _load(app: App, body: ReplayBody, asked: str) -> tuple[list[RequestRecord], dict[str, Content]]:
+def _load(
+    app: App, body: ReplayBody, asked: str
+) -> tuple[list[RequestRecord], dict[str, Content], dict[str, frozenset[str]]]:
+    """Rows, and by trace: the text where it was recorded, and the models that failed."""
     model = None if asked == "*" else asked
     found = traffic(app.store.requests.list(model=model, since=body.since, limit=body.limit), asked)
     contents = {record.trace: app.store.contents.get(record.trace) for record in found}
-    return found, {trace: content for trace, content in contents.items() if content is not None}
+    failed = {record.trace: failed_in(app.store.traces.get(record.trace)) for record in found}
+    return found, {trace: content for trace, content in contents.items() if content is not None}, failed
 
 
 async def _demands(
