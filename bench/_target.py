@@ -105,6 +105,11 @@ class Target:
         if self.plan.url is None:
             self.url = ""
 
+    def reap(self) -> None:
+        """Wait for the end of a process that was killed."""
+        assert self._process is not None
+        self._process.wait()
+
     @property
     def pid(self) -> int:
         assert self._process is not None
