@@ -63,7 +63,7 @@ def replay(workspace: Workspace, /, name: str, policy: Path | None, **options: A
 def _ask(client: Client, name: str, report: Mapping[str, Any], file: Path, *, yes: bool) -> dict[str, Any]:
     """Ask what was not asked yet; the verdicts on all of it."""
     wanted = {row["trace"]: row for row in report["rows"] if row["moved"] and row["recorded"]}
-    known = {line["trace"]: line for line in lines_of(file)} if file.exists() else {}
+    known = {line["trace"]: line for _, line in lines_of(file)} if file.exists() else {}
     done = {t: line for t, line in known.items() if t in wanted and line["target"] == wanted[t]["new"]}
     left = [row for trace, row in wanted.items() if trace not in done]
     failed: list[dict[str, Any]] = []
@@ -193,8 +193,8 @@ def _results_file(workspace: Workspace, name: str, policy: Mapping[str, Any] | N
     return workspace.settings.home / "routes" / f"{quote(name, safe='')}.{mark}.jsonl"
 
 
-def lines_of(file: Path) -> list[dict[str, Any]]:
-    """The objects of a file of JSON lines.
+def lines_of(file: Path) -> list[tuple[int, dict[str, Any]]]:
+    """The objects of a file of JSON lines, each with the number of its line.
 
     Raises:
         InputError: a line is none.
@@ -209,5 +209,5 @@ def lines_of(file: Path) -> list[dict[str, Any]]:
             value = None
         if not isinstance(value, dict):
             raise InputError("This line is no JSON object.", where=f"{file}:{number}")
-        found.append(value)
+        found.append((number, value))
     return found

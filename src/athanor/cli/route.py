@@ -166,7 +166,7 @@ def _figure(value: float | None) -> str:
 
 def _examples(file: Path) -> list[dict[str, str]]:
     found = []
-    for number, line in enumerate(lines_of(file), 1):
+    for number, line in lines_of(file):
         if not isinstance(line.get("text"), str) or not isinstance(line.get("label"), str):
             raise InputError('An example is {"text": "…", "label": "…"}.', where=f"{file}:{number}")
         found.append({"text": line["text"], "label": line["label"]})
@@ -175,7 +175,7 @@ def _examples(file: Path) -> list[dict[str, str]]:
 
 def _verdicts(file: Path) -> list[dict[str, str]]:
     found = []
-    for number, line in enumerate(lines_of(file), 1):
+    for number, line in lines_of(file):
         if "trace" not in line or "same" not in line:
             raise InputError("This is no result of 'route replay --ask'.", where=f"{file}:{number}")
         found.append({"trace": str(line["trace"]), "label": "same" if line["same"] else "different"})
