@@ -253,6 +253,11 @@ def test_questions_that_may_be_the_same(one: str, two: str) -> None:
         ("Yes, it does.", "No, it does.", False),
         ("It does work.", "It does not work.", False),
         ("Use `a_b`.", "Use `a_c`.", False),
+        ("Air is denser than steam.", "Steam is denser than air.", False),
+        ("It is legal there.", "It is illegal there.", False),
+        ("The estate pays off the debt.", "The heirs pay off the debt.", False),
+        ("Humans and apes evolved from a common ancestor.", "Humans evolved from apes.", False),
+        ("The sky is blue in summer.", "In summer the sky is blue.", False),
         ("On Monday.", "On Tuesday.", False),
         ('{"a": 1, "b": 2}', '{"b": 2, "a": 1}', True),
         ('{"a": 1}', '{"a": "1"}', False),
@@ -265,9 +270,9 @@ def test_answers_that_contradict(one: str, two: str, expected: bool) -> None:
     assert may_agree(two, one, longest=1000) is expected
 
 
-def test_space_case_and_a_full_stop_do_not_matter() -> None:
-    assert same_text("It  is\nParis.", "it is paris")
-    assert not same_text("It is Paris", "It is Rome")
+def test_space_around_and_a_full_stop_do_not_matter() -> None:
+    assert same_text(" It is Paris.\n", "It is Paris")
+    assert not same_text("It is Paris", "It is paris")
 
 
 def test_the_index_finds_the_nearest_that_agrees_and_forgets() -> None:

@@ -71,7 +71,7 @@ _AUXILIARIES = frozenset(
 _OPENINGS = frozenset("please kindly hi hello hey ok okay so and but well um uh er thanks dear now".split())  # noqa: SIM905
 _PLEAS = re.compile(r"(?:can|could|would|will) you (?:please |kindly )?(?!tell |say )")
 _SWAPPED = 2
-_SHARED = 0.6
+_SHARED = 0.8
 """Of the content words of two answers: with fewer in common they are about different things, or it is unsure."""
 _CAUSES = re.compile(r"\bhow come\b|\bwhat for\b|\bfor what reason\b", re.IGNORECASE)
 
@@ -171,8 +171,8 @@ def _names_in_order(text: str) -> tuple[str, ...]:
 
 
 def same_text(one: str, two: str) -> bool:
-    """Are two answers equal but for space, case and the full stop at the end?"""
-    return _plain(one) == _plain(two)
+    """Are two answers equal but for space and a full stop at the end?"""
+    return one.strip().removesuffix(".") == two.strip().removesuffix(".")
 
 
 def may_agree(one: str, two: str, *, longest: int) -> bool:
@@ -184,21 +184,28 @@ def may_agree(one: str, two: str, *, longest: int) -> bool:
     """
     if max(len(one), len(two)) > longest:
         return False
-    if _json(one) is not None or _json(two) is not None:
-        return _json(one) == _json(two)
-    if _numbers_in_order(one) != _numbers_in_order(two) or _polarity(one) != _polarity(two):
-        return False
+    json = _json(one), _json(two)
+    if json != (None, None):
+        return json[0] == json[1]
     a, b = signature(one), signature(two)
-    if a.denials != b.denials or a.poles != b.poles or a.quoted != b.quoted or a.calendar != b.calendar:
+    if (_said(a), _polarity(one)) != (_said(b), _polarity(two)):
         return False
     if names(one) - stems(two) or names(two) - stems(one):
         return False
-    mine, yours = frozenset(a.words), frozenset(b.words)
-    return len(mine & yours) >= _SHARED * len(mine | yours) and not swapped(a, b)
+    return _alike(a, b) and not swapped(a, b)
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.split()).rstrip(".").lower()
+def _said(answer: Signature) -> tuple[object, ...]:
+    """What an answer states, word by word; what kind of sentence it is does not matter."""
+    return answer.numbers, answer.quoted, answer.denials, answer.calendar, answer.poles
+
+
+def _alike(one: Signature, two: Signature) -> bool:
+    """Nearly the same content words in the same order: "air outweighs steam" is not "steam outweighs air"."""
+    mine, yours = frozenset(one.words), frozenset(two.words)
+    if len(mine & yours) < _SHARED * len(mine | yours):
+        return False
+    return [word for word in one.words if word in yours] == [word for word in two.words if word in mine]
 
 
 def _polarity(text: str) -> str:
