@@ -6,7 +6,14 @@ from contextlib import suppress
 import pytest
 
 from athanor.engines import Upstream
-from athanor.errors import ConfigError, EngineError, EngineRefusedError, EngineUnavailableError, InputError
+from athanor.errors import (
+    ConfigError,
+    EngineError,
+    EngineRefusedError,
+    EngineTimeoutError,
+    EngineUnavailableError,
+    InputError,
+)
 from athanor.testing.engines import collect, context
 from tests.engines.asking import answered, ask, make
 from tests.upstreams.raw import RawServer, stream, whole
@@ -107,7 +114,7 @@ async def test_an_event_without_an_end_is_an_error():
 
 
 async def test_an_answer_without_an_end_is_an_error(monkeypatch):
-    monkeypatch.setattr("athanor.engines.upstream._ANSWER", 1 << 16)
+    monkeypatch.setattr("athanor.engines.reply._ANSWER", 1 << 16)
     raw = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n" + b"x" * (1 << 20)
     with pytest.raises(EngineError, match="too large"):
         await answered(raw, ask("x", streamed=False), hang_up=True)
@@ -140,3 +147,55 @@ def test_an_endpoint_is_an_http_url(url):
 
 def test_a_password_in_the_url_is_not_shown():
     assert Upstream("https://me:pass@host/v1?key=1").shown == "https://host/v1"
+
+
+@pytest.mark.parametrize(
+    ("sent", "words", "times"),
+    [
+        (b"", "did not answer in time", {"first_token": 0.2}),
+        (b"HTTP/1.1 200 OK\r\n\r\n", "no first piece", {"first_token": 0.2}),
+        (b"HTTP/1.1 200 OK\r\n\r\n: wait\n\n", "no first piece", {"first_token": 0.2}),
+        (b'HTTP/1.1 200 OK\r\n\r\ndata: {"choices":[]}\n\n', "nothing for 0.2 s", {"between_tokens": 0.2}),
+        (b'HTTP/1.1 200 OK\r\n\r\ndata: {"choices":[]}\n\n', "no end", {"total": 0.2}),
+        (b"HTTP/1.1 200 OK\r\n\r\n", "no end", {"total": 0.2}),
+    ],
+)
+async def test_every_phase_has_its_timeout(sent, words, times):
+    """Whatever else may take its time: comments that keep the connection alive come all the while."""
+
+    async def slow(reader, writer):
+        with suppress(ConnectionError):
+            await reader.readuntil(b"}]")
+            writer.write(sent)
+            while not reader.at_eof():
+                await asyncio.sleep(0.02)
+                if b"wait" in sent or "total" in times:
+                    writer.write(b": wait\n\n" if sent else b"")
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(slow, "127.0.0.1", 0)
+    engine = make(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", **times)
+    with pytest.raises(EngineTimeoutError, match=words):
+        await collect(engine, ask("x"), seconds=5)
+    assert engine._upstream.connections == 0
+    await engine.aclose()
+    server.close()
+
+
+async def test_a_keep_alive_between_pieces_is_waited_for():
+    async def thinking(reader, writer):
+        await reader.readuntil(b"}]")
+        writer.write(b'HTTP/1.1 200 OK\r\n\r\ndata: {"choices":[{"delta":{"content":"a"}}]}\n\n')
+        for _ in range(8):
+            await asyncio.sleep(0.05)
+            writer.write(b": keep-alive\n\n")
+        writer.write(b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n')
+        writer.close()
+
+    server = await asyncio.start_server(thinking, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    engine = make(url, first_token=1.0, between_tokens=0.2)
+    assert (await collect(engine, ask("x"), seconds=5)).text == "a"
+    await engine.aclose()
+    server.close()

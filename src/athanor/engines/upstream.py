@@ -6,10 +6,10 @@ aiohttp and not httpx: a request costs a tenth of the processor time (see design
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
@@ -18,18 +18,12 @@ from pydantic import SecretStr
 from yarl import URL
 
 from athanor.engines.refusals import body_message, error_message, refusal, retry_after
-from athanor.engines.sse import EventTooLargeError, SSEDecoder
+from athanor.engines.reply import DONE, Reply
 from athanor.errors import AthanorError, ConfigError, EngineError, EngineTimeoutError, EngineUnavailableError
 
 __all__ = ["DONE", "Reply", "Sign", "Timeouts", "Upstream", "error_message", "retry_after"]
 
 _ERROR_BODY = 64 << 10
-_ANSWER = 64 << 20
-"""Bytes of one answer, at most."""
-
-DONE: Mapping[str, Any] = {"[DONE]": True}
-"""Stands for the line that ends a stream of OpenAI's."""
-T = TypeVar("T")
 Sign = Callable[[], Awaitable[Mapping[str, str]]]
 """Gives the headers that authorise a request. Called for each, so that a token can be renewed."""
 
@@ -43,103 +37,6 @@ class Timeouts:
     """From the request to the first piece of the answer: a local server may have to load its model."""
     between_tokens: float = 60.0
     total: float = 600.0
-
-
-@dataclass(slots=True)
-class Reply:
-    """A response whose status is good."""
-
-    headers: Mapping[str, str]
-    upstream: Upstream
-    _response: aiohttp.ClientResponse
-    _deadline: float
-
-    async def json(self) -> Any:
-        """The whole body.
-
-        Raises:
-            EngineError: it is too large or no JSON.
-            EngineTimeoutError: it did not come within `total`.
-        """
-        # A short answer has come with its head.
-        come = self._response.content.is_eof()
-        raw = await (self._read() if come else self.upstream.within(self._deadline, self._read()))
-        try:
-            return orjson.loads(raw)
-        except orjson.JSONDecodeError as error:
-            raise self._no_json(raw) from error
-
-    async def payloads(self) -> AsyncGenerator[Mapping[str, Any], None]:
-        """The JSON objects of a stream of server-sent events as they come; `DONE` last, where the stream says so.
-
-        Raises:
-            EngineTimeoutError: the first piece, the next, or the whole took too long.
-            EngineError: an event without an end, or one that is no JSON object.
-        """
-        upstream, timeouts = self.upstream, self.upstream.timeouts
-        decoder, content = SSEDecoder(), self._response.content
-        wait, now = timeouts.first_token, asyncio.get_running_loop().time
-        while True:
-            until = min(now() + wait, self._deadline)
-            try:
-                async with asyncio.timeout_at(until):
-                    chunk = await content.readany()
-            except TimeoutError as error:
-                said = f"nothing for {wait:g} s" if until < self._deadline else "no end of its answer in time"
-                raise EngineTimeoutError(f"The endpoint sent {said}.", where=upstream.shown) from error
-            wait = timeouts.between_tokens
-            try:
-                events = decoder.feed(chunk) if chunk else decoder.flush()
-            except EventTooLargeError as error:
-                raise EngineError("The endpoint sent an event without an end.", where=upstream.shown) from error
-            for data in events:
-                if data[:1] == b"[" and data.strip() == b"[DONE]":
-                    await self._drain()
-                    yield DONE
-                    return
-                if data:  # an empty one keeps the connection alive
-                    yield self._parse(data)
-            if not chunk:
-                return
-
-    @property
-    def streams(self) -> bool:
-        """It comes as events. Some servers answer in one piece although they were asked to stream."""
-        return "json" not in self.headers.get("content-type", "")
-
-    async def _read(self) -> bytes:
-        length = self._response.content_length
-        if length is not None and length <= _ANSWER:
-            return await self._response.read()
-        raw = bytearray()
-        async for chunk in self._response.content.iter_any():
-            raw += chunk
-            if len(raw) > _ANSWER:
-                raise EngineError("The endpoint's answer is too large.", where=self.upstream.shown)
-        return bytes(raw)
-
-    def _no_json(self, raw: bytes) -> EngineError:
-        said = self.upstream.clean(raw.decode("utf-8", "replace"), limit=80)
-        return EngineError(f"The endpoint sent no JSON: {said}", where=self.upstream.shown)
-
-    async def _drain(self) -> None:
-        """Read what follows the last event, so that the connection can be used again."""
-        content = self._response.content
-        try:
-            async with asyncio.timeout(0.2):
-                while not content.at_eof():
-                    await content.readany()
-        except (TimeoutError, aiohttp.ClientError):
-            return  # then it is closed, which costs the next request a handshake
-
-    def _parse(self, data: bytes) -> Mapping[str, Any]:
-        try:
-            payload = orjson.loads(data)
-        except orjson.JSONDecodeError as error:
-            raise self._no_json(data) from error
-        if type(payload) is not dict:
-            raise EngineError("The endpoint sent JSON that is no object.", where=self.upstream.shown)
-        return payload
 
 
 class Upstream:
@@ -167,7 +64,11 @@ class Upstream:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ConfigError("An endpoint is an http(s) URL, such as http://127.0.0.1:11434/v1.", where=parts.netloc)
-        self.timeouts = timeouts or Timeouts()
+        self.timeouts = times = timeouts or Timeouts()
+        # The HTTP client's own timers: `asyncio.timeout` around each piece would cost more than its JSON.
+        self._whole_timeout = aiohttp.ClientTimeout(total=times.total, connect=times.connect)
+        first = min(times.first_token, times.total)
+        self._stream_timeout = aiohttp.ClientTimeout(total=None, connect=times.connect, sock_read=first)
         self.sign = sign
         self.host = parts.hostname
         self._base = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
@@ -197,20 +98,19 @@ class Upstream:
             AthanorError: see `_refusal`; also for a connection that fails or breaks inside the block.
         """
         now = asyncio.get_running_loop().time()
-        deadline = now + self.timeouts.total
-        first = min(deadline, now + self.timeouts.first_token) if stream else deadline
+        first, end = now + self.timeouts.first_token, now + self.timeouts.total
         try:
             if self.sign is not None:
                 headers = {**(headers or {}), **(await self._signed())}
-            response = await self._send(self._url(path), orjson.dumps(body), headers, first)
+            response = await self._send(self._url(path), orjson.dumps(body), headers, stream=stream)
             try:
                 if not 200 <= response.status < 300:
                     raise await self._refusal(response)
-                yield Reply(response.headers, self, response, deadline)
+                yield Reply(response.headers, self, response, first, end)
             finally:
                 # A body that was read to its end has given its connection back; any other must not be used again.
                 response.close()
-        except (aiohttp.ServerTimeoutError, aiohttp.ConnectionTimeoutError) as error:
+        except TimeoutError as error:  # the HTTP client's own are of this kind too
             raise EngineTimeoutError("The endpoint did not answer in time.", where=self.shown) from error
         except aiohttp.ClientConnectorError as error:
             raise EngineUnavailableError(
@@ -220,19 +120,18 @@ class Upstream:
             raise EngineError(f"The connection broke: {self.clean(str(error))}.", where=self.shown) from error
 
     async def _send(
-        self, url: URL, body: bytes, headers: Mapping[str, str] | None, deadline: float
+        self, url: URL, body: bytes, headers: Mapping[str, str] | None, *, stream: bool
     ) -> aiohttp.ClientResponse:
         session = self._session_now()
+        timeout = self._stream_timeout if stream else self._whole_timeout
         # An endpoint may close an idle connection in the moment in which we take it for the next request.
         kept = bool(getattr(session.connector, "_conns", None))
         try:
-            request = session.post(url, data=body, headers=headers, allow_redirects=False)
-            return await self.within(deadline, request)
+            return await session.post(url, data=body, headers=headers, allow_redirects=False, timeout=timeout)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            if not kept or isinstance(error, aiohttp.ClientConnectorError):
+            if not kept or isinstance(error, aiohttp.ClientConnectorError | TimeoutError):
                 raise
-        request = session.post(url, data=body, headers=headers, allow_redirects=False)
-        return await self.within(deadline, request)
+        return await session.post(url, data=body, headers=headers, allow_redirects=False, timeout=timeout)
 
     async def _signed(self) -> Mapping[str, str]:
         assert self.sign is not None
@@ -241,18 +140,6 @@ class Upstream:
         # A few older tokens too: a request that they signed may still be under way.
         self._secrets = (*fresh, *self._secrets)[:8]
         return headers
-
-    async def within(self, deadline: float, work: Awaitable[T]) -> T:
-        """Await `work`, but not beyond `deadline` (of the loop's clock).
-
-        Raises:
-            EngineTimeoutError: it took longer.
-        """
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await work
-        except TimeoutError as error:
-            raise EngineTimeoutError("The endpoint did not answer in time.", where=self.shown) from error
 
     def clean(self, text: str, *, limit: int = 400) -> str:
         """One short line without our key or token, whoever quoted it."""
@@ -288,7 +175,6 @@ class Upstream:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
-                timeout=aiohttp.ClientTimeout(total=None, connect=self.timeouts.connect),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
                 auto_decompress=True,
