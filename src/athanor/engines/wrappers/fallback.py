@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from athanor.engines.base import Engine
 from athanor.engines.wrappers.base import speaks
 from athanor.engines.wrappers.failures import bill, is_too_long, may_replace
-from athanor.errors import AthanorError, EngineTimeoutError, EngineUnavailableError
+from athanor.errors import AthanorError, EngineError, EngineTimeoutError, EngineUnavailableError
 from athanor.types import NO_USAGE, Context, EngineState, EngineStatus, Event, Profile, Request, Usage
 
 Adapt = Callable[[Request], tuple[Request, tuple[str, ...]]]
@@ -43,7 +43,7 @@ Order = Callable[[Request, Context], Awaitable[Sequence[Candidate]]]
 
 @dataclass(slots=True)
 class Failures:
-    """What went wrong so far, and what it cost."""
+    """What went wrong so far, and what was used without an event to carry it."""
 
     errors: list[AthanorError] = field(default_factory=list)
     owed: Usage = NO_USAGE
@@ -68,7 +68,7 @@ class Failures:
         self.errors.append(error)
 
     def charge(self, event: Event) -> Event:
-        """`event`, with what the failures have cost."""
+        """`event`, with what is owed."""
         if self.owed is NO_USAGE:
             return event
         owed, self.owed = self.owed, NO_USAGE
@@ -115,48 +115,47 @@ class FallbackEngine:
         for candidate in await self._order(request, ctx):
             if failures.rules_out(candidate):
                 continue
-            held: list[Event] = []
             begun = False
             adapted, dropped = candidate.adapt(request)
             try:
                 async with aclosing(candidate.engine.run(adapted, ctx)) as events:
-                    await self._hold_back(events, held, deadline)
+                    first = await self._first(events, failures, deadline)
                     begun = True
                     candidate.answers(ctx, dropped)
-                    for event in held:
-                        yield failures.charge(event)
+                    yield failures.charge(first)
                     async for event in events:
                         yield event
                 return
             except AthanorError as error:
                 if begun:
                     raise
-                failures.owed = sum((event.usage for event in held), failures.owed)
                 failures.add(candidate, error)
             except asyncio.CancelledError as error:
                 if not begun:
-                    bill(error, sum((event.usage for event in held), failures.owed))
+                    bill(error, failures.owed)
                 raise
             if asyncio.get_running_loop().time() >= deadline:
                 break
         raise failures.worst()
 
-    async def _hold_back(self, events: AsyncGenerator[Event, None], held: list[Event], deadline: float) -> None:
-        """Read into `held` up to and with the first event that says something.
+    async def _first(self, events: AsyncGenerator[Event, None], failures: Failures, deadline: float) -> Event:
+        """The first event that says something. What the others report is owed from then on.
 
         Raises:
             EngineTimeoutError: there was none until `deadline`.
+            EngineError: there was none at all.
         """
         try:
             async with asyncio.timeout_at(deadline) as scope:
                 async for event in events:
-                    held.append(event)
                     if speaks(event):
-                        return
+                        return event
+                    failures.owed += event.usage
         except TimeoutError as error:
             if not scope.expired():
                 raise
             raise self._late() from error
+        raise EngineError("The model ended its answer before it began.")
 
     def _late(self) -> EngineTimeoutError:
         return EngineTimeoutError(

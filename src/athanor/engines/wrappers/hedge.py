@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 
 import anyio
 
@@ -29,9 +29,11 @@ class _Runner:
     """
 
     candidate: Candidate
-    queue: asyncio.Queue[_Item] = field(default_factory=lambda: asyncio.Queue(maxsize=16))
-    usage: Usage = NO_USAGE
-    """Of everything it has produced, read or not."""
+    queue: asyncio.Queue[_Item] = field(default_factory=asyncio.Queue)
+    wanted: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    """Released for each event after the first: a stream is not read ahead of its caller, who would pay for that."""
+    unread: Usage = NO_USAGE
+    """Of what it has produced and nobody has read."""
     dropped: tuple[str, ...] = ()
     """What was left out of the request for it."""
     task: asyncio.Task[None] = field(init=False)
@@ -44,26 +46,27 @@ class _Runner:
         self.head = asyncio.create_task(self.queue.get())
 
     async def _pump(self, request: Request, ctx: Context) -> None:
-        held: list[Event] | None = []
+        begun = False
         try:
             async with aclosing(self.candidate.engine.run(request, ctx)) as events:
                 async for event in events:
-                    self.usage += event.usage
-                    if held is not None:
-                        held.append(event)
-                        if not speaks(event):
-                            continue
-                    for each in held or (event,):
-                        await self.queue.put(each)
-                    held = None
-            await self.queue.put(None)
+                    self.unread += event.usage
+                    begun = begun or speaks(event)
+                    if begun:
+                        self.queue.put_nowait(event)
+                        await self.wanted.acquire()
+            self.queue.put_nowait(None)
         except Exception as error:
-            await self.queue.put(error)
+            self.queue.put_nowait(error)
         except asyncio.CancelledError:
             # Not by `stop`, perhaps: then somebody waits for what comes next.
-            with suppress(asyncio.QueueFull):
-                self.queue.put_nowait(EngineError("The model's work was cancelled.", where=self.candidate.name))
+            self.queue.put_nowait(EngineError("The model's work was cancelled.", where=self.candidate.name))
             raise
+
+    def read(self) -> Usage:
+        """Of what was not read so far; it is, from now on."""
+        found, self.unread = self.unread, NO_USAGE
+        return found
 
     def stop(self) -> None:
         self.head.cancel()
@@ -88,21 +91,22 @@ class HedgeEngine(FallbackEngine):
         failures = Failures()
         runners: list[_Runner] = []
         try:
-            try:
-                winner = await self._race(request, ctx, runners, failures)
-            except asyncio.CancelledError as error:
-                bill(error, sum((runner.usage for runner in runners), failures.owed))
-                raise
+            winner = await self._race(request, ctx, runners, failures)
             for loser in (runner for runner in runners if runner is not winner):
                 loser.stop()
-                failures.owed = loser.usage + failures.owed
+                failures.owed += loser.read()
             winner.candidate.answers(ctx, winner.dropped)
             item = winner.head.result()
             while item is not None:
                 if isinstance(item, Exception):
                     raise item
-                yield failures.charge(item)
+                # With the first event go the reports of usage before it.
+                yield failures.charge(replace(item, usage=winner.read()))
+                winner.wanted.release()
                 item = await winner.queue.get()
+        except asyncio.CancelledError as error:
+            bill(error, sum((runner.unread for runner in runners), failures.owed))
+            raise
         finally:
             await _close(runners)
 
@@ -134,7 +138,7 @@ class HedgeEngine(FallbackEngine):
                 if item is not None and not isinstance(item, Exception):
                     return runner
                 running.remove(runner)
-                failures.owed = runner.usage + failures.owed
+                failures.owed += runner.read()
                 if item is None:
                     continue
                 if not isinstance(item, AthanorError):
@@ -142,7 +146,7 @@ class HedgeEngine(FallbackEngine):
                 failures.add(runner.candidate, item, last=not running)
             if not done and now() >= deadline:
                 late = self._late()
-                bill(late, sum((runner.usage for runner in running), failures.owed))
+                bill(late, sum((runner.read() for runner in running), failures.owed))
                 raise late
             if not done and alone:
                 hedged = begin()
