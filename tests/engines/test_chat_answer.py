@@ -134,6 +134,7 @@ async def test_thinking_as_a_part_of_the_content():
     [
         ({"prompt_tokens": 9, "completion_tokens": 2}, (9, 2, 0, 0, 0)),
         ({"prompt_tokens": 9, "completion_tokens": 2, "prompt_cache_hit_tokens": 5}, (9, 2, 5, 0, 0)),
+        ({"prompt_tokens": 9, "completion_tokens": 2, "cached_tokens": 5}, (9, 2, 5, 0, 0)),
         (
             {
                 "prompt_tokens": 9,
@@ -213,3 +214,10 @@ async def test_odd_shapes_are_survived():
     answer, _ = await answered(stream(*odd))
     assert answer.text == "half"
     assert answer.finished.reason is FinishReason.STOP
+
+
+async def test_usage_in_the_choice():
+    last = delta("stop")
+    last["choices"][0]["usage"] = {"prompt_tokens": 9, "completion_tokens": 2}
+    answer, _ = await answered(stream(delta(content="a"), last))
+    assert answer.usage.total_tokens == 11

@@ -10,8 +10,9 @@ from athanor.engines.adapters.openai import OpenAIEngine
 from athanor.errors import InputError, UnsupportedError
 from athanor.testing.engines import chat, collect
 from athanor.types import Attachment, Image, Message, Reasoning, Role, Sampling, Text, Thinking, ToolCall, ToolChoice
-from tests.engines.asking import PROFILE, WEATHER, ask, make
+from tests.engines.asking import PROFILE, WEATHER, answered, ask, make
 from tests.upstreams.openai import FakeOpenAI
+from tests.upstreams.raw import stream, whole
 from tests.upstreams.scenes import KEY
 
 pytestmark = pytest.mark.anyio
@@ -260,3 +261,22 @@ async def test_a_parameter_that_is_refused_under_both_names_is_an_error(fake, en
     for _ in range(2):
         with pytest.raises(InputError, match="Unrecognized"):
             await collect(engine, chat("say Hello."))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {
+            "object": "error",
+            "message": {"detail": [{"loc": ["body", "stream_options"], "msg": "Extra inputs are not"}]},
+        },
+        {"error": {"message": "property 'stream_options' is unsupported, did you mean 'stream'?"}},
+        {"message": "Stream option include_usage is not supported for this model."},
+        {"detail": [{"type": "extra_forbidden", "loc": ["body", "stream_options", "include_usage"]}]},
+    ],
+)
+async def test_refusals_of_the_wild_are_understood(body):
+    good = stream({"choices": [{"delta": {"content": "Hi."}, "finish_reason": "stop"}]})
+    answer, server = await answered([whole(body, status=422), good])
+    assert answer.text == "Hi."
+    assert ["stream_options" in call.body for call in server.calls] == [True, False]

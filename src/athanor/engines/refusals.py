@@ -78,7 +78,8 @@ def error_message(body: object) -> str:
     """The text of an error object in any of the shapes that are in use; empty if there is none."""
     error = _error(body)
     if isinstance(error, Mapping):
-        return str(error.get("message") or error.get("code") or "")
+        # Mistral puts the list of mistakes into `message.detail`.
+        error = error.get("message") or error.get("detail") or error.get("code") or ""
     return "" if error is None else str(error)
 
 

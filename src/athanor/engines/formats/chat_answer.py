@@ -151,6 +151,9 @@ class ChatAnswer:
             error = choice.get("error") or "no reason given"
             raise failure({"error": error}, self._upstream)
         self._reason = _REASONS.get(str(reason), FinishReason.STOP)
+        usage = choice.get("usage")
+        if type(usage) is dict:  # Moonshot's place for it
+            self._tally.learn(read_usage(usage))
         # vLLM and SGLang say which stop string it was.
         stop = choice.get("stop_reason", choice.get("matched_stop"))
         self._stop = stop if isinstance(stop, str) and self._reason is FinishReason.STOP else None

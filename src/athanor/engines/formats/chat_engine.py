@@ -47,7 +47,7 @@ class ChatEngine(RemoteEngine):
         said, dialect = error.message, self._dialect
         if not _UNKNOWN.search(said):
             return False
-        if "stream_options" in said and "stream_options" in body:
+        if "stream_options" in body and ("stream_options" in said or "include_usage" in said):
             dialect.usage = False
             return True
         if "reasoning_content" in said and any("reasoning_content" in message for message in body["messages"]):

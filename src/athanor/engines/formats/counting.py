@@ -91,8 +91,8 @@ def read_usage(usage: Mapping[str, Any]) -> Usage:
     # xAI counts reasoning beside the completion; the total tells.
     if reasoning and count(usage.get("total_tokens")) == prompt + completion + reasoning:
         completion += reasoning
-    # DeepSeek names its cache's hits outside of the details.
-    cached = count(inward.get("cached_tokens", usage.get("prompt_cache_hit_tokens")))
+    # DeepSeek and Moonshot name their caches' hits outside of the details.
+    cached = count(inward.get("cached_tokens", usage.get("prompt_cache_hit_tokens", usage.get("cached_tokens"))))
     written = count(inward.get("cache_write_tokens"))
     return Usage(
         prompt_tokens=prompt,

@@ -105,7 +105,9 @@ def _items(message: Message) -> list[dict[str, Any]]:
     if any(not isinstance(part, Text) for part in message.parts):
         raise UnsupportedError("In this vendor's format the assistant's messages hold text only.", where="messages")
     items: list[dict[str, Any]] = []
-    for thought, proof in own(VENDOR, message.reasoning):
+    # The vendor refuses a thought that nothing follows.
+    followed = message.content or message.calls
+    for thought, proof in own(VENDOR, message.reasoning) if followed else ():
         summary = [{"type": "summary_text", "text": thought.text}] if thought.text else []
         items.append({"type": "reasoning", "summary": summary, "encrypted_content": proof})
     if message.content:
