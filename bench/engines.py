@@ -13,86 +13,16 @@ import json
 import os
 import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import httpx
-
+from _doors import KINDS, PASSAGE, Direct, Door, Http, measure, server
 from athanor.engines import LocalEngine, LocalSettings
-from athanor.engines.adapters.llamacpp import LlamaCppEngine
-from athanor.engines.adapters.openvino import OpenVINOEngine
 from athanor.models import resolve_chat
-from athanor.testing.engines import chat, context
-from athanor.types import Request, TextDelta
-
-KINDS: dict[str, type[LocalEngine]] = {"openvino": OpenVINOEngine, "llamacpp": LlamaCppEngine}
-# Some 400 tokens; a number in front of each keeps the prefix cache out of the prompt's figure.
-PASSAGE = "The keeper of the lighthouse wrote the weather and the ships into a book every evening. " * 20
-STORY = "Write a long story about the sea."
-
-
-class Door(Protocol):
-    """A way to a model: seconds to the first piece, prompt tokens, completion tokens."""
-
-    async def ask(self, request: Request) -> tuple[float, int, int]: ...
-
-
-class Direct:
-    def __init__(self, engine: LocalEngine) -> None:
-        self.engine = engine
-
-    async def ask(self, request: Request) -> tuple[float, int, int]:
-        started, first, prompt, completion = time.perf_counter(), 0.0, 0, 0
-        async for event in self.engine.run(request, context()):
-            if isinstance(event, TextDelta) and not first:
-                first = time.perf_counter() - started
-            prompt += event.usage.prompt_tokens
-            completion += event.usage.completion_tokens
-        return first, prompt, completion
-
-
-class Http:
-    def __init__(self, client: httpx.AsyncClient, model: str) -> None:
-        self.client = client
-        self.model = model
-
-    async def ask(self, request: Request) -> tuple[float, int, int]:
-        body = {
-            "model": self.model,
-            "messages": [{"role": m.role.value, "content": m.content} for m in request.messages],
-            "max_tokens": request.sampling.max_tokens,
-            "temperature": 0,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        started, first, usage = time.perf_counter(), 0.0, {"prompt_tokens": 0, "completion_tokens": 0}
-        async with self.client.stream("POST", "/v1/chat/completions", json=body) as response:
-            response.raise_for_status()
-            async for line in response.aiter_lines():
-                if not line.startswith("data: {"):
-                    continue
-                chunk = json.loads(line[6:])
-                if "error" in chunk:
-                    raise RuntimeError(chunk["error"])
-                if not first and any(c["delta"].get("content") for c in chunk.get("choices", ())):
-                    first = time.perf_counter() - started
-                usage = chunk.get("usage") or usage
-        return first, usage["prompt_tokens"], usage["completion_tokens"]
-
-
-async def measure(door: Door, streams: int, number: int, tokens: int) -> float:
-    """Tokens per second over `streams` at once."""
-    requests = [chat(f"{STORY} Number {number}, part {i}.", max_tokens=tokens) for i in range(streams)]
-    started = time.perf_counter()
-    answers = await asyncio.gather(*map(door.ask, requests))
-    return sum(answer[2] for answer in answers) / (time.perf_counter() - started)
+from athanor.testing.engines import chat
 
 
 async def rounds(doors: dict[str, Door], args: argparse.Namespace, streams: list[int]) -> dict[str, Any]:
@@ -142,45 +72,9 @@ async def direct(args: argparse.Namespace, streams: list[int], home: Path) -> di
             await engine.aclose()
 
 
-@asynccontextmanager
-async def server(args: argparse.Namespace, home: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """Our own server on a free port, with one model per backend."""
-    path = resolve_chat(args.model, None, home).path
-    tables = "".join(
-        f'[models.{name}]\nsource = "file:{path}"\nbackend = "{name}"\nthreads = {args.threads}\n'
-        for name in args.backends
-    )
-    settings = f'chat = "{args.backends[0]}"\nprocessor_wait = "{args.wait}"\n[server]\nconsole = false\n{tables}'
-    (home / "athanor.toml").write_text(settings)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("ATHANOR_")}
-    command = [sys.executable, "-m", "athanor", "up", "--port", "0", "--no-browser"]
-    with (home / "log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: ASYNC220  # its start is not what is measured
-            command, cwd=home, env={**environment, "ATHANOR_HOME": str(home)}, stdout=log, stderr=log
-        )
-    try:
-        while not ((home / "server.json").exists() and (home / "local.key").exists()):
-            if process.poll() is not None:
-                raise SystemExit(f"the server did not start: {(home / 'log').read_text()[-500:]}")
-            await asyncio.sleep(0.1)
-        url = json.loads((home / "server.json").read_text())["url"]
-        headers = {"authorization": f"Bearer {(home / 'local.key').read_text().strip()}"}
-        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=300) as client:
-            for _ in range(300):
-                try:
-                    await client.get("/health")
-                    break
-                except httpx.ConnectError:
-                    await asyncio.sleep(0.1)
-            yield client
-    finally:
-        process.terminate()
-        process.wait()
-
-
 async def over_http(args: argparse.Namespace, streams: list[int], home: Path) -> dict[str, Any]:
-    async with server(args, home) as client:
-        doors: dict[str, Door] = {name: Http(client, name) for name in args.backends}
+    async with server(args.model, args.backends, home, threads=args.threads, wait=args.wait) as (url, key):
+        doors: dict[str, Door] = {name: Http(url, name, key) for name in args.backends}
         return {"table": await rounds(doors, args, streams)}
 
 
