@@ -4,9 +4,9 @@
 
 The same weights everywhere. "Bare" is the engine as the gateway calls it: its process, without HTTP, keys, ledger and
 traces. The peer is llama.cpp's server as shipped in the `xllamacpp` wheel, with the same threads, as many slots as our
-batch (16) over one shared context, the same OpenMP wait, and otherwise its defaults. All run at once and are measured in turn; each ratio is
-the median of the rounds' ratios, so that a busy minute of the machine hits both sides. One client for all, which does
-next to nothing, in the process that also holds the bare engine's side.
+batch (16) over one shared context, the same OpenMP wait, and otherwise its defaults. All run at once and are measured
+in turn; each ratio is the median of the rounds' ratios, so that a busy minute of the machine hits both sides. One
+client for all, which does next to nothing, in the process that also holds the bare engine's side.
 
 First-token time is of one stream on an idle model: of a prompt of some 500 tokens that nobody has seen; and of a
 question behind 400 tokens that all of them share, after one has been asked (warm) against none (cold).
