@@ -172,6 +172,7 @@ def _compose(
     parsers: ParserPool,
 ) -> App:
     metrics = Metrics()
+    limits = _limiter(settings, store)
     knowledge = Knowledge(store, embedder, Retriever(store, embedder, reranker))
     ingestion = Ingestion(
         store, parsers, embedder, chunk_tokens=settings.knowledge.chunk_tokens, workers=settings.ingest.workers
@@ -190,9 +191,9 @@ def _compose(
         reranker=reranker,
         knowledge=knowledge,
         ingestion=ingestion,
-        router=Router(settings, store, models, knowledge, embedder, reranker, metrics=metrics),
+        router=Router(settings, store, models, knowledge, embedder, reranker, metrics=metrics, limits=limits),
         cache=Cache(settings, embedder=embedder, shadows=store.shadows),
-        limits=_limiter(settings, store),
+        limits=limits,
         guards=Chain(),
         handlers={Ingestion.KIND: ingestion.run},
     )
@@ -207,7 +208,9 @@ def _limiter(settings: Settings, store: Store) -> Limiter:
     limiter = Limiter(Limits(**settings.limits.model_dump()))
     now = datetime.now(UTC)
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    limiter.restore(store.requests.spent(today.timestamp()), store.requests.spent(today.replace(day=1).timestamp()))
+    successors = {key.id: key.replaced_by for key in store.keys.list() if key.replaced_by is not None}
+    spent = store.requests.spent
+    limiter.restore(spent(today.timestamp()), spent(today.replace(day=1).timestamp()), successors)
     return limiter
 
 

@@ -12,6 +12,7 @@ from anyio import to_thread
 from athanor.config import Settings
 from athanor.engines import Embedder, Engine, Reranker, build_embedder
 from athanor.errors import ConfigError, NotFoundError, PermissionDeniedError
+from athanor.gateway.limits import Limiter, Within
 from athanor.gateway.models import Models
 from athanor.gateway.routes import Routes
 from athanor.governance import opens
@@ -43,6 +44,7 @@ class Router:
         reranker: Reranker | None,
         *,
         metrics: Metrics,
+        limits: Limiter,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -50,6 +52,7 @@ class Router:
         self._knowledge = knowledge
         self._embedder = embedder
         self._reranker = reranker
+        self._limits = limits
         self._answers = AnswerSettings(
             mode=settings.knowledge.mode,
             threshold=settings.knowledge.threshold,
@@ -85,7 +88,7 @@ class Router:
                 where="model",
                 hint="'athanor kb list' and 'athanor models list' show what there is.",
             )
-        writer = await self.engine(self._models.default)
+        writer = Within(await self.engine(self._models.default), self._limits)
         ctx.span.set(target=self._models.default)
         engine = KnowledgeEngine(base, self._knowledge, writer, self._embedder, self._reranker, self._answers)
         return Target(engine, self._scope(name, ctx, revision=base.revision))

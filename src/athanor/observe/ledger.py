@@ -256,6 +256,8 @@ class Entry:
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self._ledger.open_entries -= 1
         status = "ok" if error is None else status_of(error)
+        # What failed tries have used, and no event has carried.
+        self.usage += getattr(error, "spent", NO_USAGE)
         attributes = self._trace.root.attributes
         self._trace.close(status)
         ctx = self.ctx

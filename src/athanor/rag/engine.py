@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from athanor.engines import Embedder, Engine, Reranker
 from athanor.engines.needs import check_needs
 from athanor.rag.extract import Extraction, extract
-from athanor.rag.generate import write
+from athanor.rag.generate import MAX_TOKENS, write
 from athanor.rag.knowledge import Knowledge, checked_query
 from athanor.types import (
     AnswerMode,
@@ -72,7 +72,9 @@ class KnowledgeEngine:
 
     @property
     def profile(self) -> Profile:
-        return replace(self._writer.profile, lacks=self._writer.profile.lacks | _LACKS)
+        writer = self._writer.profile
+        # An answer over passages is short, and so is what is held for it.
+        return replace(writer, lacks=writer.lacks | _LACKS, max_tokens=min(MAX_TOKENS, writer.max_tokens))
 
     def state(self) -> EngineState:
         return EngineState(status=EngineStatus.READY, backend="knowledge")

@@ -7,11 +7,14 @@ citation that the writer chooses is a claim, not a proof.
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
 from athanor.engines import Embedder, Engine
+from athanor.engines.wrappers.failures import bill
+from athanor.errors import AthanorError
 from athanor.rag.ground import Grounder
 from athanor.rag.sentences import complete_sentences
 from athanor.types import (
@@ -85,31 +88,35 @@ async def write(
     grounder = Grounder(chosen, embedder)
     usage: Usage = NO_USAGE
     reason, dropped, astray, position, pending = FinishReason.STOP, 0, 0, 0, ""
-    async with aclosing(writer.run(inner, ctx)) as events:
-        async for event in events:
-            usage += event.usage
-            if isinstance(event, Finished):
-                reason = event.reason
-                sentences, pending = [pending.strip()] if pending.strip() else [], ""
-            elif isinstance(event, TextDelta):
-                sentences, pending = complete_sentences(pending + event.text)
-            else:
-                continue
-            for sentence in sentences:
-                citation = await grounder.support(sentence)
-                if citation is None:
-                    dropped += 1
-                    astray += 1
-                    yield TextDelta(text="", usage=usage)  # nobody reads it, and it was computed all the same
-                    usage = NO_USAGE
+    try:
+        async with aclosing(writer.run(inner, ctx)) as events:
+            async for event in events:
+                usage += event.usage
+                if isinstance(event, Finished):
+                    reason = event.reason
+                    sentences, pending = [pending.strip()] if pending.strip() else [], ""
+                elif isinstance(event, TextDelta):
+                    sentences, pending = complete_sentences(pending + event.text)
+                else:
                     continue
-                astray = 0
-                gap = " " if position else ""
-                start = position + len(gap)
-                position = start + len(sentence)
-                yield TextDelta(text=gap + sentence, usage=usage)
-                usage = NO_USAGE
-                yield Cited(citation=citation, start=start, end=position)
-            if astray >= MAX_DROPPED:
-                break
+                for sentence in sentences:
+                    citation = await grounder.support(sentence)
+                    if citation is None:
+                        dropped += 1
+                        astray += 1
+                        yield TextDelta(text="", usage=usage)  # nobody reads it, and it was computed all the same
+                        usage = NO_USAGE
+                        continue
+                    astray = 0
+                    gap = " " if position else ""
+                    start = position + len(gap)
+                    position = start + len(sentence)
+                    yield TextDelta(text=gap + sentence, usage=usage)
+                    usage = NO_USAGE
+                    yield Cited(citation=citation, start=start, end=position)
+                if astray >= MAX_DROPPED:
+                    break
+    except (AthanorError, CancelledError) as error:
+        bill(error, usage)  # what no event will carry any more
+        raise
     yield Finished(reason=reason, usage=usage, mode=AnswerMode.GENERATIVE, abstained=not position, dropped=dropped)
