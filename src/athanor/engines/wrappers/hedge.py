@@ -29,9 +29,6 @@ class _Runner:
     """
 
     candidate: Candidate
-    queue: asyncio.Queue[_Item] = field(default_factory=asyncio.Queue)
-    wanted: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
-    """Released for each event after the first: a stream is not read ahead of its caller, who would pay for that."""
     unread: Usage = NO_USAGE
     """Of what it has produced and nobody has read."""
     dropped: tuple[str, ...] = ()
@@ -39,28 +36,46 @@ class _Runner:
     task: asyncio.Task[None] = field(init=False)
     head: asyncio.Task[_Item] = field(init=False)
     """Its first item."""
+    _items: list[_Item] = field(default_factory=list)
+    _arrived: asyncio.Future[None] | None = None
+    _wanted: asyncio.Future[None] | None = None
 
     def begin(self, request: Request, ctx: Context) -> None:
         request, self.dropped = self.candidate.adapt(request)
         self.task = asyncio.create_task(self._pump(request, ctx))
-        self.head = asyncio.create_task(self.queue.get())
+        self.head = asyncio.create_task(self.next())
+
+    async def next(self) -> _Item:
+        """The next item. Only now is it asked for: whoever reads ahead makes the caller pay for it."""
+        if self._wanted is not None and not self._wanted.done():
+            self._wanted.set_result(None)
+        if not self._items:
+            self._arrived = asyncio.get_running_loop().create_future()
+            await self._arrived
+        return self._items.pop(0)
+
+    def _put(self, item: _Item) -> None:
+        self._items.append(item)
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
 
     async def _pump(self, request: Request, ctx: Context) -> None:
         begun = False
         try:
             async with aclosing(self.candidate.engine.run(request, ctx)) as events:
                 async for event in events:
-                    self.unread += event.usage
+                    self.unread = event.usage if self.unread is NO_USAGE else self.unread + event.usage
                     begun = begun or speaks(event)
                     if begun:
-                        self.queue.put_nowait(event)
-                        await self.wanted.acquire()
-            self.queue.put_nowait(None)
+                        self._wanted = asyncio.get_running_loop().create_future()
+                        self._put(event)
+                        await self._wanted
+            self._put(None)
         except Exception as error:
-            self.queue.put_nowait(error)
+            self._put(error)
         except asyncio.CancelledError:
             # Not by `stop`, perhaps: then somebody waits for what comes next.
-            self.queue.put_nowait(EngineError("The model's work was cancelled.", where=self.candidate.name))
+            self._put(EngineError("The model's work was cancelled.", where=self.candidate.name))
             raise
 
     def read(self) -> Usage:
@@ -101,9 +116,9 @@ class HedgeEngine(FallbackEngine):
                 if isinstance(item, Exception):
                     raise item
                 # With the first event go the reports of usage before it.
-                yield failures.charge(replace(item, usage=winner.read()))
-                winner.wanted.release()
-                item = await winner.queue.get()
+                usage = winner.read()
+                yield failures.charge(item if usage is item.usage else replace(item, usage=usage))
+                item = await winner.next()
         except asyncio.CancelledError as error:
             bill(error, sum((runner.unread for runner in runners), failures.owed))
             raise
