@@ -169,7 +169,7 @@ def test_good_old_days_do_not_hide_a_change_for_the_worse() -> None:
 
 def test_old_comparisons_are_forgotten() -> None:
     calibration = filled(300, wrong=300)
-    for _ in range(12_000):
+    for _ in range(6_000):
         calibration.add(0.97, same=True)
     assert calibration.proof().samples == WINDOW
     assert calibration.proof().errors == 0
@@ -179,15 +179,15 @@ def test_old_comparisons_are_forgotten() -> None:
 def test_looking_often_at_many_thresholds_seldom_grants_what_is_not_so() -> None:
     """The true share of false hits is 1.2 % at every similarity, and 1 % is allowed: any grant is a mistake."""
     granted = 0
-    for seed in range(150):
+    for seed in range(80):
         draw = random.Random(seed)
         calibration = Calibration(allowed=0.01)
-        for _ in range(3000):
+        for _ in range(2500):
             calibration.add(draw.uniform(0.8, 1.0), same=draw.random() >= 0.012)
             if calibration.threshold is not None:
                 granted += 1
                 break
-    assert granted <= 0.05 * 150
+    assert granted <= 0.05 * 80
 
 
 # What is compared word by word
@@ -270,6 +270,13 @@ def test_answers_that_contradict(one: str, two: str, expected: bool) -> None:
     assert may_agree(two, one, longest=1000) is expected
 
 
+@pytest.mark.parametrize(
+    "unit", ["a", "a.", "'", '"a', "$", "$ ", "-", "1,", "1.", "x'y ", "@", "a1", "“", "can you please ", "how "]
+)
+def test_no_text_takes_its_length_squared(unit: str) -> None:
+    assert signature(unit * (40_000 // len(unit))).denials == 0  # would else not end before the time limit
+
+
 def test_space_around_and_a_full_stop_do_not_matter() -> None:
     assert same_text(" It is Paris.\n", "It is Paris")
     assert not same_text("It is Paris", "It is paris")
@@ -299,8 +306,8 @@ def test_the_index_finds_the_nearest_that_agrees_and_forgets() -> None:
     for i in range(10):
         index.add(b"p", bytes([i]), vectors[i % 4], plain)
     assert len(index) == 3
-    assert index.agrees(b"p", plain)
-    assert not index.agrees(b"q", plain)
+    assert index.knows(b"p", plain)
+    assert not index.knows(b"q", plain)
 
 
 # Through the cache
@@ -561,16 +568,3 @@ async def test_a_question_longer_than_the_embedder_reads_is_not_compared(make: M
     for ending in ("red", "blue"):
         assert kind(await drain(cache, engine, f"{'word ' * 600}{ending}")) == ""
     assert len(shadows.latest(route="m", embedder="hash-256", limit=2000)) == 1000
-
-
-def test_shadows_are_read_oldest_first_and_forgotten(shadows: Shadows) -> None:
-    first = shadows.add(route="m", embedder="e", similarity=0.9, same=True)
-    rows = [replace(first, similarity=0.9 + i / 100, same=i % 2 > 0, at=first.at + i) for i in range(1, 5)]
-    shadows.insert(rows)
-    shadows.insert([])
-    shadows.add(route="n", embedder="e", similarity=0.9, same=False)
-    assert shadows.latest(route="m", embedder="e", limit=3) == rows[1:]
-    assert shadows.latest(route="m", embedder="x", limit=3) == []
-    assert shadows.delete_older(first.at + 2) == 3
-    assert shadows.forget(route="m") == 3
-    assert shadows.latest(route="m", embedder="e", limit=3) == []

@@ -18,14 +18,16 @@ from athanor.rag.stem import stem
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _CAPITAL = re.compile(r"[^\W\d_][\w'’.-]*")
 _QUOTED = re.compile(r"\"([^\"]{1,200})\"|“([^”]{1,200})”|«([^»]{1,200})»|`([^`]{1,200})`|(?<!\w)'([^']{1,200})'(?!\w)")
-_CODE = re.compile(r"[^\s\"'“”«»`,;!?()]*(?:[A-Za-z]\d|\d[A-Za-z]|[@/\\_#=<>{}|^*+]|\w\.\w)[^\s\"'“”«»`,;!?()]*")
-_FIGURE = re.compile(r"(?:[-−+$€£¥]\s?)*\d+(?:[.,]\d+)*(?:\s?[%‰°$€£¥])?")
+_CHUNK = re.compile(r"[^\s\"'“”«»`,;!?()]+")
+_CODE = re.compile(r"[A-Za-z]\d|\d[A-Za-z]|[@/\\_#=<>{}|^*+]|\w\.\w")
+_FIGURE = re.compile(r"(?:[-−+$€£¥]\s?){0,2}\d+(?:[.,]\d+)*(?:\s?[%‰°$€£¥])?")
 _THOUSANDS = re.compile(r",(?=\d{3}(?:\D|$))")
 _SPACE = re.compile(r"\s+")
-_NEGATION = re.compile(
-    r"\b(?:not|no|never|none|nor|neither|nobody|nothing|nowhere|without|cannot|except|excluding|unless|hardly|barely)\b"
-    r"|n['’]t\b|\b(?:cant|dont|doesnt|didnt|wont|isnt|arent|wasnt|werent|shouldnt|couldnt|wouldnt|havent|hasnt|hadnt)\b",
-    re.IGNORECASE,
+_DENIALS = frozenset(
+    """
+    not no never none nor neither nobody nothing nowhere without cannot except excluding unless hardly barely cant dont
+    doesnt didnt wont isnt arent wasnt werent shouldnt couldnt wouldnt havent hasnt hadnt
+    """.split()  # noqa: SIM905
 )
 _YES = re.compile(
     r"\W*(?:yes|yeah|yep|correct|true|certainly|absolutely|indeed|right|sure|ja|oui|sí|si)\b", re.IGNORECASE
@@ -102,13 +104,13 @@ def signature(question: str) -> Signature:
     found = [word.lower().replace("’", "'") for word in _WORD.findall(question)]
     there = frozenset(found)
     quoted = {fold(next(filter(None, match.groups()), "")) for match in _QUOTED.finditer(question)}
-    quoted |= {match[0].strip(".:").lower() for match in _CODE.finditer(question)}
+    quoted |= {chunk.strip(".:").lower() for chunk in _CHUNK.findall(question) if _CODE.search(chunk)}
     return Signature(
         kind=_kind(question, found),
         numbers=_numbers_in_order(question),
         names=_names_in_order(question),
         quoted=frozenset(quoted - {""}),
-        denials=len(_NEGATION.findall(question)),
+        denials=sum(word in _DENIALS or word.endswith("n't") for word in found),
         calendar=there & _CALENDAR,
         poles=there & _POLES,
         words=tuple(content_stems(question)),

@@ -14,16 +14,20 @@ LIMIT = 8192
 _FIRST_ROWS = 4
 
 
+_Place = tuple[bytes, Signature]
+
+
 @dataclass(slots=True)
 class _Item:
     key: bytes
-    partition: bytes
-    signature: Signature
+    place: _Place
+    words: Signature
+    """Its own signature: that of its place is equal to it, but may be of other words."""
     row: int
 
 
 @dataclass(slots=True)
-class _Partition:
+class _Group:
     """Questions that differ in nothing but their wording. Row i of `matrix` belongs to item i."""
 
     matrix: Matrix
@@ -31,12 +35,12 @@ class _Partition:
 
 
 class QuestionIndex:
-    """Nearest questions by cosine, within one partition (the same key of everything else)."""
+    """Nearest questions by cosine, among those with the same key of everything else and an equal signature."""
 
     def __init__(self, *, limit: int = LIMIT) -> None:
         self._limit = limit
         self._items: OrderedDict[bytes, _Item] = OrderedDict()
-        self._partitions: dict[bytes, _Partition] = {}
+        self._groups: dict[_Place, _Group] = {}
 
     def __len__(self) -> int:
         return len(self._items)
@@ -44,16 +48,16 @@ class QuestionIndex:
     def add(self, partition: bytes, key: bytes, vector: Matrix, signature: Signature) -> None:
         """Keep a question under the key of its answer. `vector` has unit length."""
         self.remove(key)
-        part = self._partitions.get(partition)
-        if part is None:
-            part = self._partitions[partition] = _Partition(np.empty((_FIRST_ROWS, len(vector)), dtype=np.float32))
-        row = len(part.items)
-        if row == len(part.matrix):
-            part.matrix = np.concatenate([part.matrix, np.empty_like(part.matrix)])
-        part.matrix[row] = vector
-        item = _Item(key, partition, signature, row)
-        part.items.append(item)
-        self._items[key] = item
+        place = (partition, signature)
+        group = self._groups.get(place)
+        if group is None:
+            group = self._groups[place] = _Group(np.empty((_FIRST_ROWS, len(vector)), dtype=np.float32))
+        row = len(group.items)
+        if row == len(group.matrix):
+            group.matrix = np.concatenate([group.matrix, np.empty_like(group.matrix)])
+        group.matrix[row] = vector
+        item = self._items[key] = _Item(key, place, signature, row)
+        group.items.append(item)
         while len(self._items) > self._limit:
             self.remove(next(iter(self._items)))
 
@@ -62,19 +66,18 @@ class QuestionIndex:
         item = self._items.pop(key, None)
         if item is None:
             return
-        part = self._partitions[item.partition]
-        last = part.items.pop()
+        group = self._groups[item.place]
+        last = group.items.pop()
         if last is not item:  # the last one moves into the gap
-            part.items[item.row] = last
-            part.matrix[item.row] = part.matrix[last.row]
+            group.items[item.row] = last
+            group.matrix[item.row] = group.matrix[last.row]
             last.row = item.row
-        if not part.items:
-            del self._partitions[item.partition]
+        if not group.items:
+            del self._groups[item.place]
 
-    def agrees(self, partition: bytes, signature: Signature) -> bool:
-        """Is there any question whose words agree? Without one, no vector need be computed."""
-        part = self._partitions.get(partition)
-        return part is not None and any(agree(item.signature, signature) for item in part.items)
+    def knows(self, partition: bytes, signature: Signature) -> bool:
+        """Is there any question that may agree? Without one, no vector need be computed."""
+        return (partition, signature) in self._groups
 
     def nearest(
         self,
@@ -86,15 +89,15 @@ class QuestionIndex:
         usable: Callable[[bytes], bool],
     ) -> tuple[bytes, float] | None:
         """Key and cosine of the nearest question whose words agree and whose answer is `usable`; None under `least`."""
-        part = self._partitions.get(partition)
-        if part is None:
+        group = self._groups.get((partition, signature))
+        if group is None:
             return None
-        similarities = part.matrix[: len(part.items)] @ vector
+        similarities = group.matrix[: len(group.items)] @ vector
         for row in np.argsort(-similarities).tolist():
             similarity = float(similarities[row])
             if similarity < least:
                 return None
-            item = part.items[row]
-            if agree(item.signature, signature) and usable(item.key):
+            item = group.items[row]
+            if agree(item.words, signature) and usable(item.key):
                 return item.key, min(1.0, similarity)
         return None

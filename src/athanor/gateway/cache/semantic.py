@@ -37,15 +37,23 @@ _CHARACTERS = 3
 """Of a token, on the low side: what is longer is not read to its end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is compared of a request."""
+    """What is compared of a request. `partition` is the key of everything but its wording."""
 
-    route: str
-    partition: bytes
-    """Key of everything but its wording."""
-    text: str
-    signature: Signature
+    __slots__ = ("_signature", "partition", "route", "text")
+
+    def __init__(self, *, route: str, partition: bytes, text: str) -> None:
+        self.route = route
+        self.partition = partition
+        self.text = text
+        self._signature: Signature | None = None
+
+    @property
+    def signature(self) -> Signature:
+        """Computed once, and only where it is needed: it takes some ten times as long as the key."""
+        if self._signature is None:
+            self._signature = signature(self.text)
+        return self._signature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,11 +159,11 @@ class Semantic:
             return None
         if len(text) > longest:
             return None
-        return Question(route=route, partition=partition, text=text, signature=signature(text))
+        return Question(route=route, partition=partition, text=text)
 
     async def find(self, question: Question, *, max_age: float | None) -> Match | None:
         """A kept answer that may be given, if the route has a threshold and there is one above it."""
-        if self._threshold(question) is None or not self._index.agrees(question.partition, question.signature):
+        if self._threshold(question) is None or not self._index.knows(question.partition, question.signature):
             return None
         if self._embedder.state().status is not EngineStatus.READY:
             return None
