@@ -10,7 +10,18 @@ from starlette.types import ASGIApp
 
 from athanor import __version__
 from athanor.gateway import App
-from athanor.server import admin, chat, files, models, own, routes, vector_stores
+from athanor.server import (
+    admin,
+    chat,
+    completions,
+    files,
+    messages,
+    models,
+    own,
+    responses,
+    routes,
+    vector_stores,
+)
 from athanor.server.auth import principal
 from athanor.server.door import Door, Express
 from athanor.server.errors import install_error_handlers
@@ -18,7 +29,7 @@ from athanor.server.limits import BodyLimit, SameOrigin
 from athanor.server.sse import JSON
 from athanor.types import EngineStatus
 
-ROOMS = (chat, models, files, vector_stores, own, admin, routes)
+ROOMS = (chat, completions, responses, messages, models, files, vector_stores, own, admin, routes)
 
 
 def create_app(app: App) -> FastAPI:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import Request
+from typing import Annotated
+
+from fastapi import Header, Request
 from starlette.datastructures import Headers
 
 from athanor.errors import AuthenticationError
 from athanor.gateway import App
-from athanor.types import ApiKey, Context, Principal, new_id
+from athanor.gateway.cache.directives import parse_cache_control
+from athanor.types import ApiKey, CacheUse, Context, Principal, new_id
+
+ANY_USE = CacheUse()
 
 
 async def application(request: Request) -> App:
@@ -41,3 +46,13 @@ async def context(request: Request) -> Context:
     """Who asks, by which key. Replaced by `Door`, which knows its own name; raises as `caller`."""
     who, key = caller(request.headers, await application(request))
     return Context(principal=who, key=key, trace=new_id("tr"), door="api")
+
+
+def cache_of(header: str | None) -> CacheUse:
+    """What a `cache-control` header lets our cache of answers do."""
+    return ANY_USE if header is None else parse_cache_control(header)
+
+
+async def cache_use(cache_control: Annotated[str | None, Header()] = None) -> CacheUse:
+    """What the caller lets our cache of answers do: `no-cache`, `no-store`, `max-age=SECONDS`."""
+    return cache_of(cache_control)

@@ -7,20 +7,43 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
+import orjson
 from fastapi import APIRouter, Depends
 from starlette.responses import Response, StreamingResponse
 
 from athanor.errors import AthanorError
 from athanor.gateway import App, handle
-from athanor.server.auth import application, context
+from athanor.server.answers import STREAM, answer_headers, citation, link, logprob_rows, own_fields
+from athanor.server.attachments import with_files
+from athanor.server.auth import application, cache_use, context
 from athanor.server.door import Door
 from athanor.server.errors import error_body
 from athanor.server.sse import DONE, JSON, sse
 from athanor.server.wire import ChatRequest
-from athanor.types import NO_USAGE, Cited, Context, Event, Finished, FinishReason, Started, TextDelta, Usage
+from athanor.types import (
+    NO_USAGE,
+    CacheUse,
+    Cited,
+    Context,
+    Event,
+    Finished,
+    FinishReason,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    TokenLogprob,
+    ToolCallDelta,
+    Usage,
+)
 
 router = APIRouter(tags=["chat"], route_class=Door)
-STREAM = {"cache-control": "no-store", "x-accel-buffering": "no"}
+REASONS = {
+    FinishReason.STOP: "stop",
+    FinishReason.LENGTH: "length",
+    FinishReason.TOOL_CALLS: "tool_calls",
+    FinishReason.FILTERED: "content_filter",
+    FinishReason.CANCELLED: "stop",
+}
 
 
 @router.post(
@@ -30,129 +53,218 @@ STREAM = {"cache-control": "no-store", "x-accel-buffering": "no"}
     response_class=JSON,
 )
 async def chat_completions(
-    body: ChatRequest, app: App = Depends(application), ctx: Context = Depends(context)
+    body: ChatRequest,
+    app: App = Depends(application),
+    ctx: Context = Depends(context),
+    cache: CacheUse = Depends(cache_use),
 ) -> Response:
-    request = body.to_request()
+    request = await with_files(body.to_request(cache), app, ctx)
     events = handle(request, ctx, app)
     # The first event is awaited before the status line is sent: a refused request is a 4xx and not a broken 200.
     started = await anext(events)
     assert isinstance(started, Started)
     headers = answer_headers(started, ctx)
     if not body.stream:
-        return JSON(await _whole(events, body.model, ctx), headers=headers)
+        return JSON(await whole(events, body.model, ctx), headers=headers)
     usage = body.stream_options is not None and body.stream_options.include_usage
     stream = _chunks(events, body.model, ctx, with_usage=usage)
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers | STREAM)
 
 
-async def _whole(events: AsyncIterator[Event], model: str, ctx: Context) -> dict[str, Any]:
-    text: list[str] = []
-    annotations: list[dict[str, Any]] = []
-    usage, end = NO_USAGE, Finished()
+class Said:
+    """An answer in one piece, as a message of this API."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.details: list[dict[str, Any]] = []
+        self.signed = False
+        self.calls: dict[int, dict[str, Any]] = {}
+        self.annotations: list[dict[str, Any]] = []
+        self.logprobs: list[TokenLogprob] = []
+
+    def add(self, event: Event) -> None:
+        kind = type(event)
+        if kind is TextDelta:
+            assert isinstance(event, TextDelta)
+            self.text.append(event.text)
+            if event.logprobs:
+                self.logprobs += event.logprobs
+        elif kind is ToolCallDelta:
+            assert isinstance(event, ToolCallDelta)
+            self._call(event)
+        elif kind is ReasoningDelta:
+            assert isinstance(event, ReasoningDelta)
+            self._think(event)
+        elif kind is Cited:
+            assert isinstance(event, Cited)
+            self.annotations.append(annotation(event))
+
+    def message(self) -> dict[str, Any]:
+        text = "".join(self.text)
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": text if text or not self.calls else None,
+            "refusal": None,
+            "annotations": self.annotations,
+        }
+        if self.calls:
+            message["tool_calls"] = list(self.calls.values())
+        if self.reasoning:
+            message["reasoning_content"] = "".join(self.reasoning)
+        if self.signed:
+            message["reasoning_details"] = self.details
+        return message
+
+    def _call(self, event: ToolCallDelta) -> None:
+        call = self.calls.get(event.index)
+        if call is None:
+            function = {"name": event.name or "", "arguments": ""}
+            call = self.calls[event.index] = {"id": event.id or "", "type": "function", "function": function}
+        call["function"]["arguments"] += event.arguments
+        if event.signature:
+            call["extra_content"] = {"athanor": {"signature": event.signature}}
+
+    def _think(self, event: ReasoningDelta) -> None:
+        if event.text:
+            self.reasoning.append(event.text)
+        if event.signature:
+            self.signed = True
+        last = self.details[-1] if self.details else None
+        if event.redacted or last is None or last.get("signature") or "data" in last:
+            self.details.append(detail(event))
+        else:
+            last["text"] += event.text
+            last["signature"] = event.signature
+
+
+async def whole(events: AsyncIterator[Event], model: str, ctx: Context) -> dict[str, Any]:
+    """The answer in one piece."""
+    said, usage, end = Said(), NO_USAGE, Finished()
     async for event in events:
-        usage += event.usage
-        match event:
-            case TextDelta():
-                text.append(event.text)
-            case Cited():
-                annotations.append(annotation(event))
-            case Finished():
-                end = event
-    message = {"role": "assistant", "content": "".join(text), "refusal": None, "annotations": annotations}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _reason(end)}
+        if event.usage is not NO_USAGE:
+            usage += event.usage
+        if type(event) is Finished:
+            end = event
+        else:
+            said.add(event)
+    choice = {
+        "index": 0,
+        "message": said.message(),
+        "logprobs": {"content": logprob_rows(said.logprobs), "refusal": None} if said.logprobs else None,
+        "finish_reason": REASONS[end.reason],
+    }
     return {
         **_head(ctx, model, "chat.completion"),
         "choices": [choice],
-        "usage": _usage(usage),
-        "athanor": _own(end, ctx),
+        "usage": usage_body(usage),
+        "athanor": own_fields(end, ctx),
     }
+
+
+class _Writer:
+    """Writes the chunks of one stream. Chunks of plain text, which are nearly all, are put together from bytes."""
+
+    def __init__(self, head: dict[str, Any], *, with_usage: bool) -> None:
+        self._extra = {"usage": None} if with_usage else {}
+        self._head = head | self._extra
+        empty = self.chunk({"content": "\0"})
+        self._before, _, self._after = empty.partition(b'"\\u0000"')
+
+    def text(self, text: str) -> bytes:
+        return self._before + orjson.dumps(text) + self._after
+
+    def chunk(self, delta: dict[str, Any], reason: str | None = None, **extra: Any) -> bytes:
+        logprobs = extra.pop("logprobs", None)
+        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+        return sse({**self._head, "choices": [choice], **extra})
+
+    def event(self, event: Event) -> bytes | None:
+        """The chunk of an event; None where there is nothing to tell."""
+        kind = type(event)
+        if kind is TextDelta:
+            assert isinstance(event, TextDelta)
+            if event.logprobs:
+                rows = {"content": logprob_rows(event.logprobs), "refusal": None}
+                return self.chunk({"content": event.text}, logprobs=rows)
+            return self.text(event.text) if event.text else None
+        if kind is ToolCallDelta:
+            assert isinstance(event, ToolCallDelta)
+            return self.chunk({"tool_calls": [_call_delta(event)]})
+        if kind is ReasoningDelta:
+            assert isinstance(event, ReasoningDelta)
+            delta: dict[str, Any] = {"reasoning_content": event.text} if event.text else {}
+            if event.signature:
+                delta["reasoning_details"] = [detail(event)]
+            return self.chunk(delta) if delta else None
+        if kind is Cited:
+            assert isinstance(event, Cited)
+            return self.chunk({"annotations": [annotation(event)]})
+        return None
 
 
 async def _chunks(
     events: AsyncGenerator[Event, None], model: str, ctx: Context, *, with_usage: bool
 ) -> AsyncIterator[bytes]:
     head = _head(ctx, model, "chat.completion.chunk")
+    writer = _Writer(head, with_usage=with_usage)
     usage = NO_USAGE
-
-    def chunk(delta: dict[str, Any], reason: str | None = None, **extra: Any) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        return sse({**head, "choices": [choice], **extra})
-
     try:
         # A client that leaves closes this generator between two events: the request behind it must be closed with it.
         async with aclosing(events):
-            yield chunk({"role": "assistant", "content": ""})
+            yield writer.chunk({"role": "assistant", "content": ""})
             async for event in events:
-                usage += event.usage
-                match event:
-                    case TextDelta():
-                        if event.text:
-                            yield chunk({"content": event.text})
-                    case Cited():
-                        yield chunk({"annotations": [annotation(event)]})
-                    case Finished():
-                        yield chunk({}, _reason(event), athanor=_own(event, ctx))
+                if event.usage is not NO_USAGE:
+                    usage += event.usage
+                if type(event) is Finished:
+                    yield writer.chunk({}, REASONS[event.reason], athanor=own_fields(event, ctx))
+                elif (chunk := writer.event(event)) is not None:
+                    yield chunk
             if with_usage:
-                yield sse({**head, "choices": [], "usage": _usage(usage)})
+                yield sse({**head, "choices": [], "usage": usage_body(usage)})
     except AthanorError as error:
         # The status line is gone: the error travels as an event, as OpenAI's own streams do.
         yield sse(error_body(error))
     yield DONE
 
 
+def _call_delta(event: ToolCallDelta) -> dict[str, Any]:
+    delta: dict[str, Any] = {"index": event.index}
+    function: dict[str, Any] = {"arguments": event.arguments}
+    if event.id is not None or event.name is not None:
+        delta |= {"id": event.id or "", "type": "function"}
+        function["name"] = event.name or ""
+    if event.signature:
+        delta["extra_content"] = {"athanor": {"signature": event.signature}}
+    return delta | {"function": function}
+
+
+def detail(event: ReasoningDelta) -> dict[str, Any]:
+    """A thought with its vendor's proof, so that it can be sent back."""
+    if event.redacted:
+        return {"type": "reasoning.encrypted", "data": event.signature}
+    return {"type": "reasoning.text", "text": event.text, "signature": event.signature}
+
+
 def annotation(event: Cited) -> dict[str, Any]:
     """OpenAI's `url_citation`, whose link opens the passage; our own fields beside it under `citation`."""
-    cited = event.citation
-    link = f"/console/document/{cited.document}?version={cited.version}&start={cited.start}&end={cited.end}"
-    return {
-        "type": "url_citation",
-        "url_citation": {"start_index": event.start, "end_index": event.end, "title": cited.title, "url": link},
-        "citation": {
-            "document": cited.document,
-            "version": cited.version,
-            "page": cited.page,
-            "start": cited.start,
-            "end": cited.end,
-            "quote": cited.quote,
-            "score": round(cited.score, 4),
-            "source": cited.source,
-            "title": cited.title,
-        },
-    }
+    spot = {"start_index": event.start, "end_index": event.end, "title": event.citation.title, "url": link(event)}
+    return {"type": "url_citation", "url_citation": spot, "citation": citation(event)}
 
 
-def answer_headers(started: Started, ctx: Context) -> dict[str, str]:
-    """What is told of an answer beside it: its trace, who gave it, what was left out, and the caller's limits."""
-    headers = {"x-athanor-trace": ctx.trace, "x-athanor-model": started.target.encode("ascii", "replace").decode()}
-    if started.cached:
-        headers["x-athanor-cache"] = started.cached
-    if started.dropped:
-        headers["x-athanor-dropped"] = ", ".join(started.dropped)
-    return headers | dict(started.headers)
-
-
-def _head(ctx: Context, model: str, kind: str) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{ctx.trace}", "object": kind, "created": int(time.time()), "model": model}
-
-
-def _reason(end: Finished) -> str:
-    return "length" if end.reason is FinishReason.LENGTH else "stop"
-
-
-def _usage(usage: Usage) -> dict[str, Any]:
+def usage_body(usage: Usage) -> dict[str, Any]:
+    """Tokens, in this API's words."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "cache_write_tokens": usage.written_tokens,
+        },
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
 
 
-def _own(end: Finished, ctx: Context) -> dict[str, Any]:
-    return {
-        "trace": ctx.trace,
-        "mode": end.mode,
-        "abstained": end.abstained,
-        "confidence": end.confidence,
-        "dropped": end.dropped,
-    }
+def _head(ctx: Context, model: str, kind: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{ctx.trace}", "object": kind, "created": int(time.time()), "model": model}

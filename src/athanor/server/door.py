@@ -2,40 +2,46 @@
 
 A door is a FastAPI route, so that it is in the API's description; but a request goes from its path straight to its
 function, without routing and dependency resolution: identify, decode once, call. See design/gateway.md for what that
-saves. The function takes the body, the application and the context, in this order.
+saves. The function takes the body, the application and the context, in this order; and, where it has a parameter of
+that name, the `cache` use that the caller allows.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from athanor.errors import AthanorError, InputError, RequestTimeoutError, TooLargeError
+from athanor.errors import AthanorError, RequestTimeoutError, TooLargeError
 from athanor.gateway import App
 from athanor.governance import check_door
-from athanor.server.auth import caller
+from athanor.server.auth import cache_of, caller
 from athanor.server.errors import error_body, error_headers
 from athanor.server.sse import JSON
+from athanor.server.wire import Incoming, parse
 from athanor.types import Context, new_id
 
 log = logging.getLogger(__name__)
 
-Body = TypeVar("Body", bound=BaseModel)
 BODY_SECONDS = 60.0
 """For a client to send its body."""
 
 
 class Door(APIRoute):
     """A route to models, whose name is the door's: `chat.completions`, `messages`, …"""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        self._takes_cache = "cache" in inspect.signature(endpoint).parameters
+        self._body = self._model()
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         return self.answer
@@ -44,6 +50,10 @@ class Door(APIRoute):
         """How an error looks in the words of this API."""
         return error_body(error)
 
+    def headers(self, error: AthanorError, trace: str) -> dict[str, str]:
+        """What is told of an error beside it."""
+        return {**error_headers(error), "x-athanor-trace": trace, "x-request-id": trace}
+
     async def answer(self, request: Request) -> Response:
         """Identify, decode, call; errors in the words of this API."""
         app: App = request.app.state.athanor
@@ -51,23 +61,23 @@ class Door(APIRoute):
         try:
             who, key = caller(request.headers, app)
             check_door(key, self.name)
-            body = parse(self._model(), await read(request, app.settings.server.max_request_mb << 20))
+            body = parse(self._body, await read(request, app.settings.server.max_request_mb << 20))
             ctx = Context(principal=who, key=key, trace=trace, door=self.name)
-            found: Response = await self.endpoint(body, app, ctx)
+            more = (cache_of(request.headers.get("cache-control")),) if self._takes_cache else ()
+            found: Response = await self.endpoint(body, app, ctx, *more)
         except AthanorError as error:
-            headers = {**error_headers(error), "x-athanor-trace": trace}
-            return JSON(self.refusal(error), status_code=error.status, headers=headers)
+            return JSON(self.refusal(error), status_code=error.status, headers=self.headers(error, trace))
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it
         except Exception:
             log.exception("trace %s failed", trace)
             problem = AthanorError("Something failed that should not have; the server's log has the details.")
-            return JSON(self.refusal(problem), status_code=500, headers={"x-athanor-trace": trace})
+            return JSON(self.refusal(problem), status_code=500, headers=self.headers(problem, trace))
         return found
 
-    def _model(self) -> type[BaseModel]:
+    def _model(self) -> type[Incoming]:
         assert self.body_field is not None
-        model: type[BaseModel] = self.body_field.field_info.annotation  # type: ignore[assignment]
+        model: type[Incoming] = self.body_field.field_info.annotation  # type: ignore[assignment]
         return model
 
 
@@ -86,20 +96,6 @@ class Express:
                 response = await door.answer(Request(scope, receive))
                 return await response(scope, receive, send)
         return await self._http(scope, receive, send)
-
-
-def parse(model: type[Body], raw: bytes) -> Body:
-    """Decode and check a JSON body in one pass.
-
-    Raises:
-        InputError: no JSON, or not of the right shape.
-    """
-    try:
-        return model.model_validate_json(raw)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{first['msg']}.", where=where or "body") from None
 
 
 async def read(request: Request, limit: int) -> bytes:

@@ -49,7 +49,7 @@ async def embeddings(
     return JSON({"object": "list", "data": data, "model": body.model, "usage": usage})
 
 
-def _vector(row: bytes, encoding: str) -> str | list[float]:
+def _vector(row: bytes, encoding: str | None) -> str | list[float]:
     return base64.b64encode(row).decode() if encoding == "base64" else array("f", row).tolist()
 
 

@@ -15,6 +15,11 @@ def sse(payload: Any) -> bytes:
     return b"data: " + orjson.dumps(payload) + b"\n\n"
 
 
+def named(kind: str, payload: dict[str, Any]) -> bytes:
+    """One event under its name, which is also its `type`."""
+    return b"event: " + kind.encode() + b"\ndata: " + orjson.dumps({"type": kind, **payload}) + b"\n\n"
+
+
 class JSON(Response):
     """A JSON answer, encoded once."""
 
