@@ -107,10 +107,11 @@ def _say_report(report: Mapping[str, Any]) -> None:
     )
     if report["unpriced"]:
         out.print(f"{report['unpriced']} are not in these sums: the new model's speed or price is not known.")
-    out.print(
-        f"Answers may change where the model does; {report['moved_and_recorded']} of those requests were recorded and "
-        "can be asked again (--ask)."
-    )
+    if report["moved"]:
+        out.print(
+            f"Answers may change where the model does; {report['moved_and_recorded']} of those requests were recorded and "
+            "can be asked again (--ask)."
+        )
 
 
 def _say_verdicts(
