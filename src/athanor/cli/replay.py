@@ -109,8 +109,8 @@ def _say_report(report: Mapping[str, Any]) -> None:
         out.print(f"{report['unpriced']} are not in these sums: the new model's speed or price is not known.")
     if report["moved"]:
         out.print(
-            f"Answers may change where the model does; {report['moved_and_recorded']} of those requests were recorded and "
-            "can be asked again (--ask)."
+            f"Answers may change where the model does; {report['moved_and_recorded']} of those requests were recorded "
+            "and can be asked again (--ask)."
         )
 
 
