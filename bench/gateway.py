@@ -38,7 +38,7 @@ from _target import MODEL, Plan, Target, free_port
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-FULL = Options(rounds=5, closed=4.0, open=5.0, rates=(50, 200), starts=3)
+FULL = Options(rounds=5, closed=2.5, open=2.5, rates=(50, 200), starts=3)
 QUICK = Options(rounds=1, closed=0.8, open=0.8, rates=(200,), starts=1)
 
 
