@@ -29,7 +29,7 @@ async def test_a_request_leaves_one_row_and_one_trace(opened: Opener) -> None:
         assert (row.status, row.model, row.door, row.principal) == ("ok", "scripted", "test", ctx.principal.id)
         assert row.usage.completion_tokens == sum(e.usage.completion_tokens for e in events) > 0
         assert row.first_token is not None
-        spans = app.store.spans.trace(ctx.trace)
+        spans = app.store.traces.get(ctx.trace)
         assert [span.parent for span in spans if span.name == "request"] == [None]
 
 

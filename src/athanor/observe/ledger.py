@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import anyio
 from sqlalchemy import Connection
 
 from athanor.errors import AthanorError
@@ -108,7 +107,7 @@ class Ledger:
                 self._store.writer.submit(self._take).add_done_callback(self._done)
             except AthanorError as error:
                 self._lose(self._drained(), error)
-        await entry.stored
+        await _whatever_happens(entry.stored)
 
     def redacted(self, content: Content) -> Content:
         for redact in self._redact:
@@ -211,6 +210,18 @@ def _call(loop: asyncio.AbstractEventLoop, entries: Sequence[_Settled]) -> None:
         return
 
 
+async def _whatever_happens(stored: asyncio.Future[None]) -> None:
+    """Wait for the commit, and let a cancellation through only after it: a closed tab must still be on the books."""
+    cancelled: asyncio.CancelledError | None = None
+    while not stored.done():
+        try:
+            await asyncio.shield(stored)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
 class Entry:
     """One request under way: its trace, its usage, its status. Leaving the block writes it down.
 
@@ -279,8 +290,7 @@ class Entry:
             saved=float(attributes.get("saved", 0.0)),
         )
         content = self._recording.content(ctx.trace, self._trace.at) if self._recording is not None else None
-        with anyio.CancelScope(shield=True):  # a closed tab must still be on the books
-            await self._ledger.write(record, self._trace, content)
+        await self._ledger.write(record, self._trace, content)
 
 
 def _text(attributes: Mapping[str, Any], name: str) -> str:
