@@ -62,15 +62,16 @@ def refusal(status: int, headers: Mapping[str, str], raw: bytes, said: str, *, w
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that an endpoint asks us to wait (RFC 9110, section 10.2.3, and the vendors' `retry-after-ms`)."""
     try:
-        if milliseconds := headers.get("retry-after-ms"):
-            return max(0.0, float(milliseconds) / 1000)
+        milliseconds = headers.get("retry-after-ms", "")
+        if milliseconds.replace(".", "", 1).isdecimal():
+            return float(milliseconds) / 1000
         value = headers.get("retry-after", "")
         if not value:
             return None
         if value.replace(".", "", 1).isdecimal():
             return float(value)
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -121,8 +122,8 @@ def _codes(raw: bytes) -> set[str]:
         return set()
     if not isinstance(error, Mapping):
         return set()
-    found = {error.get(key) for key in ("code", "type", "status")}
+    found = [error.get(key) for key in ("code", "type", "status")]
     details = error.get("details")
     if isinstance(details, list):
-        found |= {detail.get("reason") for detail in details if isinstance(detail, Mapping)}
+        found += [detail.get("reason") for detail in details if isinstance(detail, Mapping)]
     return {code for code in found if isinstance(code, str)}

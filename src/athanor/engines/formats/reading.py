@@ -26,7 +26,7 @@ def failure(payload: Mapping[str, Any], upstream: Upstream) -> EngineError:
     """The error that an endpoint sent instead of an answer, or of the rest of one."""
     said = upstream.clean(error_message(payload) or "no reason given")
     error = payload.get("error")
-    codes = {error.get("code"), error.get("type")} if isinstance(error, Mapping) else {payload.get("code")}
+    codes = [error.get("code"), error.get("type")] if isinstance(error, Mapping) else [payload.get("code")]
     if any(code in _BUSY for code in codes if isinstance(code, str | int)):
         return EngineUnavailableError(f"The endpoint is busy: {said}", where=upstream.shown)
     return EngineError(f"The endpoint failed while answering: {said}", where=upstream.shown)

@@ -187,7 +187,8 @@ class ResponsesAnswer:
 
 def _key(payload: Mapping[str, Any]) -> object:
     """Names the item that an event is about."""
-    return payload.get("output_index", payload.get("item_id"))
+    index = payload.get("output_index")
+    return index if type(index) is int else str(payload.get("item_id"))
 
 
 def _parts(item: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
