@@ -149,6 +149,8 @@ async def test_a_classifier_is_trained_from_texts_and_serves_at_once(server: Ser
     assert events[0] == {"done": 40, "total": 40}
     assert events[-1]["accuracy"] == 1.0
     assert Path(events[-1]["file"]).parent == server.home / "routes"
+    entry = next(e for e in server.app.store.audit.entries() if e.action == "classifier.trained")
+    assert (entry.subject, entry.details["accuracy"]) == ("tasks/one", 1.0)
     assert (await server.ask("hello my friend", model="tasks/one")).headers["x-athanor-model"] == "small"
     assert (await server.ask("compile class", model="tasks/one")).headers["x-athanor-model"] == "echo"
 

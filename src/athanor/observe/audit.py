@@ -34,6 +34,8 @@ class Action(StrEnum):
     FILE_DELETED = "file.deleted"
     INGESTION_STARTED = "ingestion.started"
     JOB_CANCELLED = "job.cancelled"
+    CLASSIFIER_TRAINED = "classifier.trained"
+    REPLAY_ASKED = "replay.asked"
     SERVER_STARTED = "server.started"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from anyio import to_thread
@@ -21,6 +22,7 @@ from athanor.gateway.replay import DOOR, Report, failed_in, replay, traffic
 from athanor.gateway.route import Route
 from athanor.gateway.routes import Routes
 from athanor.governance import Right, require
+from athanor.observe import Action
 from athanor.server.auth import application, context, principal
 from athanor.server.errors import error_body
 from athanor.server.sse import JSON, sse
@@ -93,6 +95,10 @@ async def replay_ask(
     # It reads what others have asked, and spends.
     require(ctx.principal, Right.OPERATE)
     require(ctx.principal, Right.ASK)
+    details = {"requests": len(body.asks)}
+    await to_thread.run_sync(
+        lambda: app.audit.record(Action.REPLAY_ASKED, by=ctx.principal, subject=name, details=details)
+    )
     slots = asyncio.Semaphore(_TOGETHER)
 
     async def one(trace: str, target: str) -> dict[str, Any]:
@@ -137,7 +143,7 @@ async def train_route(
     if strange:
         raise InputError(f"No example has a label that the route's tasks name: {', '.join(strange)}.", where="examples")
     examples = await to_thread.run_sync(_examples, app, body.examples)
-    events = _training(routes, name, examples, body, app)
+    events = _training(name, examples, body, app, who)
     # The first event is awaited before the status line is sent: too few examples are a 4xx.
     first = await anext(events)
 
@@ -153,7 +159,7 @@ async def train_route(
 
 
 async def _training(
-    routes: Routes, name: str, examples: Sequence[Example], body: TrainBody, app: App
+    name: str, examples: Sequence[Example], body: TrainBody, app: App, who: Principal
 ) -> AsyncIterator[Mapping[str, Any]]:
     """Progress, then the classifier's figures."""
     queue: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue()
@@ -172,11 +178,18 @@ async def _training(
         while (event := await queue.get()) is not None:
             yield event
         classifier = await task
-        path = await to_thread.run_sync(routes.adopt, name, classifier)
+        path = await to_thread.run_sync(_adopt, name, classifier, app, who)
         facts = {"file": str(path), "labels": classifier.labels, "confidence": classifier.confidence}
         yield {**facts, **classifier.figures}
     finally:
         task.cancel()
+
+
+def _adopt(name: str, classifier: Classifier, app: App, who: Principal) -> Path:
+    path = _routes(app).adopt(name, classifier)
+    facts = {key: classifier.figures[key] for key in ("examples_sha256", "accuracy", "held_out")}
+    app.audit.record(Action.CLASSIFIER_TRAINED, by=who, subject=name, details=facts)
+    return path
 
 
 def _routes(app: App) -> Routes:
