@@ -224,6 +224,18 @@ class TestCompare:
         assert not found.numbers_agree
         assert not found.same
 
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("The warranty covers the seals.", "The warranty does not cover the seals."),
+            ("Yes, it covers the seals.", "No, it covers the seals."),
+        ],
+    )
+    async def test_a_denial_is_another_answer(self, old: str, new: str) -> None:
+        found = await self.compare(old, new)
+        assert not found.denials_agree
+        assert not found.same
+
     async def test_other_words_are_another_answer(self) -> None:
         found = await self.compare("The ferry leaves from the pier.", "I do not know.")
         assert found.similarity < 0.5

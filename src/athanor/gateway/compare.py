@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -16,13 +17,15 @@ from pydantic import TypeAdapter, ValidationError
 from athanor.engines import Embedder
 from athanor.errors import InputError
 from athanor.gateway.app import App
+from athanor.gateway.cache.agree import signature
 from athanor.gateway.pipeline import handle
 from athanor.observe.content import Recording
 from athanor.rag.facts import numbers
 from athanor.types import NO_USAGE, Attachment, CacheUse, Content, Context, Image, Request, Text
 
 SIMILAR = 0.85
-"""Cosine of the embeddings of two answers from which on they say the same, if their numbers agree as well."""
+"""Cosine of the embeddings of two answers from which on they say the same, if nothing else speaks against it."""
+_VERDICT = re.compile(r"\W*(yes|no|true|false)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +36,16 @@ class Comparison:
     """Cosine of their embeddings; `None` where one has no text."""
     numbers_agree: bool
     """Each number in one is in the other."""
+    denials_agree: bool
+    """Both deny something or neither does, and neither begins with a Yes where the other has a No."""
     calls_agree: bool
     """They call the same tools with the same arguments."""
 
     @property
     def same(self) -> bool:
-        """Would the answer have stayed the same, as far as this can tell."""
+        """Would the answer have stayed the same, as far as this can tell. It errs towards no: see design/routing.md."""
         alike = self.similarity is None or self.similarity >= SIMILAR
-        return alike and self.numbers_agree and self.calls_agree
+        return alike and self.numbers_agree and self.denials_agree and self.calls_agree
 
 
 def request_of(content: Content) -> Request:
@@ -86,6 +91,7 @@ async def compare(old: Mapping[str, Any], new: Mapping[str, Any], embedder: Embe
     return Comparison(
         similarity=similarity,
         numbers_agree=numbers(before) == numbers(after),
+        denials_agree=_denial(before) == _denial(after),
         calls_agree=_calls(old) == _calls(new),
     )
 
@@ -113,10 +119,17 @@ async def ask_again(content: Content, target: str, ctx: Context, app: App) -> di
         "same": found.same,
         "similarity": found.similarity,
         "numbers_agree": found.numbers_agree,
+        "denials_agree": found.denials_agree,
         "calls_agree": found.calls_agree,
         "cost": usage.cost,
         "asked_as": ctx.trace,
     }
+
+
+def _denial(text: str) -> tuple[str, bool]:
+    """The word that begins it, if that is a verdict, and whether it says not, no or never anywhere."""
+    verdict = _VERDICT.match(text)
+    return verdict[1].lower() if verdict else "", signature(text).denials > 0
 
 
 def _calls(answer: Mapping[str, Any]) -> list[tuple[str, Any]]:
