@@ -8,10 +8,12 @@ from athanor.config import ModelSettings
 from athanor.engines import Timeouts
 from athanor.engines.adapters import azure, responses
 from athanor.engines.formats.azure_urls import azure_url
-from athanor.errors import ConfigError, EngineRefusedError
+from athanor.errors import ConfigError, EngineRefusedError, InputError
 from athanor.testing.engines import chat, collect
+from athanor.types import FinishReason
 from tests.engines.asking import PROFILE, ask
 from tests.upstreams.openai import FakeAzure
+from tests.upstreams.raw import RawServer, stream, whole
 from tests.upstreams.scenes import KEY
 
 pytestmark = pytest.mark.anyio
@@ -95,12 +97,27 @@ async def test_a_wrong_key_or_deployment_may_fall_back(fake):
         await engine.aclose()
 
 
-async def test_a_prompt_that_azure_filters_is_the_callers_mistake(fake):
-    engine = make(fake.url)
-    assert engine.state().backend == "azure"
-    answer = await collect(engine, ask("filter"))
-    assert answer.finished.reason == "filtered"
-    await engine.aclose()
+async def test_a_prompt_that_azure_filters_is_the_callers_mistake():
+    error = {"message": "The response was filtered.", "code": "content_filter", "innererror": {"code": "Responsible"}}
+    async with RawServer([whole({"error": error}, status=400)], prefix="") as server:
+        engine = make(server.url)
+        with pytest.raises(InputError, match="was filtered"):
+            await collect(engine, ask("x"))
+        await engine.aclose()
+
+
+async def test_chunks_about_filters_are_no_text():
+    results = {"hate": {"filtered": False, "severity": "safe"}}
+    chunks = (
+        {"choices": [], "prompt_filter_results": [{"prompt_index": 0, "content_filter_results": results}]},
+        {"choices": [{"delta": {"role": "assistant", "content": "Hi."}, "content_filter_results": results}]},
+        {"choices": [{"delta": {}, "finish_reason": "content_filter", "content_filter_results": {}}]},
+    )
+    async with RawServer([stream(*chunks)], prefix="") as server:
+        engine = make(server.url)
+        answer = await collect(engine, ask("x"))
+        assert (answer.text, answer.finished.reason) == ("Hi.", FinishReason.FILTERED)
+        await engine.aclose()
 
 
 async def test_older_versions_learn_the_newer_word(fake):

@@ -62,3 +62,26 @@ async def test_embeddings_that_are_none(body):
         with pytest.raises(EngineError):
             await embedder.embed(["a"], kind="document")
         await embedder.aclose()
+
+
+async def test_a_server_without_base64_is_asked_for_numbers():
+    refused = whole({"error": {"message": "encoding_format: only 'float' is supported"}}, status=400)
+    good = whole({"data": [{"index": 0, "embedding": [0.0, 0.6, 0.8]}]})
+    async with RawServer([refused, good]) as server:
+        embedder = OpenAIEmbedder(EMBEDDER, Upstream(server.url), model="e")
+        for _ in range(2):
+            result = await embedder.embed(["some words"], kind="document")
+        assert [round(value, 6) for value in array("f", result.data)] == [0.0, 0.6, 0.8]
+        assert [call.body["encoding_format"] for call in server.calls] == ["base64", "float", "float"]
+        assert result.tokens > 0
+        await embedder.aclose()
+
+
+async def test_long_texts_go_in_smaller_batches(fake):
+    profile = replace(EMBEDDER, max_tokens=100_000, query_prefix="")
+    embedder = OpenAIEmbedder(profile, Upstream(fake.url, api_key=SecretStr(KEY)), model="e")
+    result = await embedder.embed(["x" * 250_000] * 5 + ["y"], kind="query")
+    assert result.count == 6
+    assert [len(body["input"]) for body in fake.bodies] == [2, 2, 2]
+    assert (await embedder.embed([], kind="query")).count == 0
+    await embedder.aclose()
