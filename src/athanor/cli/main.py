@@ -24,6 +24,8 @@ _COMMANDS = {
     "route": ("athanor.cli.route", "Routes: names that stand for several models."),
     "keys": ("athanor.cli.keys", "API keys: what each opens, and what it may spend."),
     "teams": ("athanor.cli.teams", "Teams: principals that share limits and a budget."),
+    "traces": ("athanor.cli.traces", "Traces: how requests went, stage by stage."),
+    "costs": ("athanor.cli.costs", "What was spent and used, by model, day, key, team."),
     "config": ("athanor.cli.config", "Settings."),
     "doctor": ("athanor.cli.doctor", "Say what is missing, and the command that mends it."),
 }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.console import Console
@@ -26,15 +26,24 @@ def print_json(data: Any) -> None:
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 
-def show(data: Any, *, json_: bool, columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
-    """`data` as JSON, or `rows` as a table."""
+def show(
+    data: Any,
+    *,
+    json_: bool,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    empty: str,
+    right: Collection[str] = (),
+) -> None:
+    """`data` as JSON, or `rows` as a table; columns of `right` are figures."""
     if json_:
         print_json(data)
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         # An identifier is there to be copied: it is never shortened.
-        table.add_column(column, no_wrap=column == "ID", overflow="fold")
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        table.add_column(column, no_wrap=column == "ID" or column in right, overflow="fold", justify=justify)
     for row in rows:
         # Cells are data: a bracket in them is no markup.
         table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))

@@ -1,5 +1,6 @@
 """Who may do what: keys, scopes, one-time links, roles."""
 
+from athanor.governance.books import Books, Search
 from athanor.governance.keys import Grant, Keys
 from athanor.governance.links import Links
 from athanor.governance.roles import Right, may, require
@@ -7,4 +8,17 @@ from athanor.governance.scopes import check_door, opens
 from athanor.governance.secrets import Secret
 from athanor.governance.teams import Teams
 
-__all__ = ["Grant", "Keys", "Links", "Right", "Secret", "Teams", "check_door", "may", "opens", "require"]
+__all__ = [
+    "Books",
+    "Grant",
+    "Keys",
+    "Links",
+    "Right",
+    "Search",
+    "Secret",
+    "Teams",
+    "check_door",
+    "may",
+    "opens",
+    "require",
+]

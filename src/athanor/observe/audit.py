@@ -33,6 +33,7 @@ class Action(StrEnum):
     FILE_UPLOADED = "file.uploaded"
     FILE_DELETED = "file.deleted"
     INGESTION_STARTED = "ingestion.started"
+    TRACES_EXPIRED = "traces.expired"
     JOB_CANCELLED = "job.cancelled"
     CLASSIFIER_TRAINED = "classifier.trained"
     REPLAY_ASKED = "replay.asked"

@@ -20,6 +20,7 @@ from athanor.server import (
     own,
     responses,
     routes,
+    traces,
     vector_stores,
 )
 from athanor.server.auth import principal
@@ -29,7 +30,7 @@ from athanor.server.limits import BodyLimit, SameOrigin
 from athanor.server.sse import JSON
 from athanor.types import EngineStatus
 
-ROOMS = (chat, completions, responses, messages, models, files, vector_stores, own, admin, routes)
+ROOMS = (chat, completions, responses, messages, models, files, vector_stores, own, admin, routes, traces)
 
 
 def create_app(app: App) -> FastAPI:

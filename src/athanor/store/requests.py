@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Label, Row, Table, delete, func, select
 
 from athanor.errors import NotFoundError
 from athanor.store import tables as t
@@ -70,33 +70,37 @@ class Requests(Repository):
     def list(
         self,
         *,
-        principal: str | None = None,
         model: str | None = None,
-        key: str | None = None,
         status: str | None = None,
+        trace: str | None = None,
         since: float | None = None,
         before: float | None = None,
         limit: int = 100,
         conn: Connection | None = None,
+        **equal: str | Sequence[str] | None,
     ) -> builtins.list[RequestRecord]:
         """Requests, newest first.
 
         Args:
             model: as it was asked for, or the target that answered.
             status: `ok`, `cancelled`, an error's code, or `failed` for every error.
+            trace: a part of the trace's id.
             since, before: arrival times in Unix seconds.
+            equal: what a column holds, or one of what: `principal`, `key`, `team`, `door`; `None` is anything.
         """
         column = t.requests.c
         query = select(t.requests).order_by(column.at.desc(), column.trace.desc()).limit(limit)
-        for name, value in (("principal", principal), ("key", key)):
+        for name, value in equal.items():
             if value is not None:
-                query = query.where(column[name] == value)
+                query = query.where(column[name].in_([value] if isinstance(value, str) else value))
         if model is not None:
             query = query.where((column.model == model) | (column.target == model))
         if status == "failed":
             query = query.where(column.status.not_in(["ok", "cancelled"]))
         elif status is not None:
             query = query.where(column.status == status)
+        if trace is not None:
+            query = query.where(column.trace.contains(trace, autoescape=True))
         if since is not None:
             query = query.where(column.at >= since)
         if before is not None:
@@ -118,20 +122,22 @@ class Requests(Repository):
             return [(key, team, float(total)) for key, team, total in c.execute(query)]
 
     def costs(
-        self, *, by: Sequence[str], since: float, until: float | None = None, conn: Connection | None = None
+        self,
+        *,
+        by: Sequence[str],
+        since: float,
+        until: float | None = None,
+        principal: str | None = None,
+        conn: Connection | None = None,
     ) -> builtins.list[dict[str, Any]]:
         """Sums for each group, the dearest first.
 
         Args:
             by: any of `day` (UTC, `YYYY-MM-DD`), or columns: `key`, `team`, `principal`, `model`, `target`, `status` ….
+            principal: only theirs (by id).
         """
         column = t.requests.c
-        day = (
-            func.strftime("%Y-%m-%d", column.at, "unixepoch")
-            if self._db.dialect == "sqlite"
-            else func.to_char(func.to_timestamp(column.at).op("AT TIME ZONE")("UTC"), "YYYY-MM-DD")
-        )
-        groups = [(day if name == "day" else column[name]).label(name) for name in by]
+        groups = [self._group(name) for name in by]
         total = func.sum(column.cost).label("cost")
         sums = [func.sum(column[name]).label(name) for name in (*_USAGE[:6], "saved")]
         query = (
@@ -142,18 +148,72 @@ class Requests(Repository):
         )
         if until is not None:
             query = query.where(column.at < until)
+        if principal is not None:
+            query = query.where(column.principal == principal)
         with self._db.reading(conn) as c:
             return [dict(row._mapping) for row in c.execute(query)]
+
+    def latencies(
+        self,
+        *,
+        by: str,
+        since: float,
+        until: float | None = None,
+        principal: str | None = None,
+        conn: Connection | None = None,
+    ) -> builtins.list[dict[str, Any]]:
+        """Percentiles (nearest rank) for each group, over requests that a model answered: no errors, no cache hits.
+
+        Args:
+            by: as in `costs`, one.
+            principal: only theirs (by id).
+
+        Returns:
+            One row for each group, the most used first: the group, `answers`, and in seconds `duration_p50`, `_p95`,
+            `_p99`, `first_token_p50`, `_p95`, `_p99`.
+        """
+        column = t.requests.c
+        answered = (column.at >= since, column.status == "ok", column.cache == "", column.first_token.is_not(None))
+        rows: dict[str | None, dict[str, Any]] = {}
+        with self._db.reading(conn) as c:
+            for what in ("duration", "first_token"):
+                group = self._group(by)
+                rank = func.row_number().over(partition_by=group, order_by=column[what]).label("rank")
+                count = func.count().over(partition_by=group).label("answers")
+                inner = select(group, column[what].label("value"), rank, count).where(*answered)
+                if until is not None:
+                    inner = inner.where(column.at < until)
+                if principal is not None:
+                    inner = inner.where(column.principal == principal)
+                table = inner.subquery().c
+                for share in (50, 95, 99):
+                    # The smallest value that at least `share` per cent of all do not exceed.
+                    query = select(table[by], table.value, table.answers).where(
+                        table.rank == (table.answers * share + 99) // 100
+                    )
+                    for name, value, answers in c.execute(query):
+                        row = rows.setdefault(name, {by: name, "answers": answers})
+                        row[f"{what}_p{share}"] = value
+        return sorted(rows.values(), key=lambda row: -row["answers"])
+
+    def _group(self, name: str) -> Label[Any]:
+        column = t.requests.c
+        if name != "day":
+            return column[name].label(name)
+        if self._db.dialect == "sqlite":
+            return func.strftime("%Y-%m-%d", column.at, "unixepoch").label(name)
+        utc = func.to_timestamp(column.at).op("AT TIME ZONE")("UTC")
+        return func.to_char(utc, "YYYY-MM-DD").label(name)
 
     def count(self, *, conn: Connection | None = None) -> int:
         """Rows of the ledger."""
         with self._db.reading(conn) as c:
             return c.scalar(select(func.count()).select_from(t.requests)) or 0
 
-    def expire(self, before: float, *, conn: Connection | None = None) -> int:
-        """Delete rows from before a time in Unix seconds; how many there were."""
+    def expire(self, before: float, *, limit: int | None = None, conn: Connection | None = None) -> int:
+        """Delete rows from before a time in Unix seconds, at most `limit` of them; how many there were."""
         with self._db.writing(conn) as c:
-            return c.execute(delete(t.requests).where(t.requests.c.at < before)).rowcount
+            return _expire(c, t.requests, before, limit)
 
 
 class Traces(Repository):
@@ -175,10 +235,10 @@ class Traces(Repository):
         found = [Span(trace=trace, **row) for row in orjson.loads(raw or "[]")]
         return sorted(found, key=lambda span: (span.started_at, span.id))
 
-    def expire(self, before: float, *, conn: Connection | None = None) -> int:
-        """Delete traces from before a time in Unix seconds; how many there were."""
+    def expire(self, before: float, *, limit: int | None = None, conn: Connection | None = None) -> int:
+        """Delete traces from before a time in Unix seconds, at most `limit` of them; how many there were."""
         with self._db.writing(conn) as c:
-            return c.execute(delete(t.traces).where(t.traces.c.at < before)).rowcount
+            return _expire(c, t.traces, before, limit)
 
 
 class Contents(Repository):
@@ -205,10 +265,18 @@ class Contents(Repository):
         request: Mapping[str, Any] = orjson.loads(row.request)
         return Content(trace=row.trace, at=row.at, request=request, answer=orjson.loads(row.answer))
 
-    def expire(self, before: float, *, conn: Connection | None = None) -> int:
-        """Delete what was said before a time in Unix seconds; how many there were."""
+    def expire(self, before: float, *, limit: int | None = None, conn: Connection | None = None) -> int:
+        """Delete what was said before a time in Unix seconds, at most `limit` traces of it; how many there were."""
         with self._db.writing(conn) as c:
-            return c.execute(delete(t.contents).where(t.contents.c.at < before)).rowcount
+            return _expire(c, t.contents, before, limit)
+
+
+def _expire(conn: Connection, table: Table, before: float, limit: int | None) -> int:
+    column = table.c
+    old = column.at < before
+    if limit is not None:
+        old = column.trace.in_(select(column.trace).where(old).order_by(column.at).limit(limit))
+    return conn.execute(delete(table).where(old)).rowcount
 
 
 def _record(row: Row[Any]) -> RequestRecord:
