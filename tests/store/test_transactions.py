@@ -40,7 +40,7 @@ def test_a_reader_sees_one_snapshot(store: Store) -> None:
 
 def test_constraint_is_a_conflict(store: Store) -> None:
     with pytest.raises(ConflictError), store.write() as conn:
-        conn.execute(text("INSERT INTO principals VALUES ('x', 'n', 'user', 0), ('x', 'm', 'user', 0)"))
+        conn.execute(text("INSERT INTO principals VALUES ('x', 'n', 'user', 0, NULL), ('x', 'm', 'user', 0, NULL)"))
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)

@@ -16,7 +16,7 @@ def record(number: int) -> RequestRecord:
 
 
 def add(store: Store, number: int) -> Future[None]:
-    return store.writer.submit(lambda conn: store.requests.insert(record(number), conn=conn))
+    return store.writer.submit(lambda conn: store.requests.insert([record(number)], conn=conn))
 
 
 def test_future_resolves_after_the_commit(store: Store) -> None:
@@ -40,7 +40,7 @@ def test_one_that_fails_sinks_no_other(store: Store) -> None:
 
 def test_a_failed_one_leaves_nothing_half_done(store: Store) -> None:
     def half(conn: Connection) -> None:
-        store.requests.insert(record(1), conn=conn)
+        store.requests.insert([record(1)], conn=conn)
         raise RuntimeError("halfway")
 
     with pytest.raises(RuntimeError, match="halfway"):

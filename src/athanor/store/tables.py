@@ -242,8 +242,8 @@ requests = Table(
     Column("duration", Double, nullable=False, server_default="0"),
     Column("key", Text),
     Column("team", Text),
-    Column("target", Text, nullable=False, server_default=""),
-    Column("cache", Text, nullable=False, server_default=""),
+    Column("target", Text, nullable=False, server_default=text("''")),
+    Column("cache", Text, nullable=False, server_default=text("''")),
     Column("saved", Double, nullable=False, server_default="0"),
     Index("ix_requests_principal_at", "principal", "at"),
 )

@@ -13,6 +13,15 @@ CREATE TABLE audit (
     hash text NOT NULL
 );
 
+CREATE TABLE cache_shadows (
+    id text NOT NULL,
+    route text NOT NULL,
+    embedder text NOT NULL,
+    similarity double precision NOT NULL,
+    same integer NOT NULL,
+    at double precision NOT NULL
+);
+
 CREATE TABLE chunk_words (
     chunk bigint NOT NULL,
     base bigint NOT NULL,
@@ -32,6 +41,13 @@ CREATE TABLE chunks (
     heading text NOT NULL,
     text text NOT NULL,
     revision bigint NOT NULL
+);
+
+CREATE TABLE contents (
+    trace text NOT NULL,
+    at double precision NOT NULL,
+    request text NOT NULL,
+    answer text NOT NULL
 );
 
 CREATE TABLE document_versions (
@@ -117,7 +133,11 @@ CREATE TABLE keys (
     hash text NOT NULL,
     created_at double precision NOT NULL,
     expires_at double precision,
-    revoked_at double precision
+    revoked_at double precision,
+    scopes jsonb DEFAULT '{}'::jsonb NOT NULL,
+    limits jsonb DEFAULT '{}'::jsonb NOT NULL,
+    record_content boolean DEFAULT false NOT NULL,
+    replaced_by text
 );
 
 CREATE TABLE knowledge_bases (
@@ -145,7 +165,8 @@ CREATE TABLE principals (
     id text NOT NULL,
     name text NOT NULL,
     role text NOT NULL,
-    created_at double precision NOT NULL
+    created_at double precision NOT NULL,
+    team text
 );
 
 CREATE TABLE requests (
@@ -160,7 +181,25 @@ CREATE TABLE requests (
     cached_tokens bigint NOT NULL,
     seconds double precision NOT NULL,
     first_token double precision,
-    cost double precision NOT NULL
+    cost double precision NOT NULL,
+    written_tokens bigint DEFAULT '0'::bigint NOT NULL,
+    reasoning_tokens bigint DEFAULT '0'::bigint NOT NULL,
+    duration double precision DEFAULT '0'::double precision NOT NULL,
+    key text,
+    team text,
+    target text DEFAULT ''::text NOT NULL,
+    cache text DEFAULT ''::text NOT NULL,
+    saved double precision DEFAULT '0'::double precision NOT NULL
+);
+
+CREATE TABLE responses (
+    id text NOT NULL,
+    principal text NOT NULL,
+    previous text,
+    created_at double precision NOT NULL,
+    expires_at double precision NOT NULL,
+    body jsonb NOT NULL,
+    items jsonb NOT NULL
 );
 
 CREATE TABLE sessions (
@@ -171,15 +210,17 @@ CREATE TABLE sessions (
     revoked_at double precision
 );
 
-CREATE TABLE spans (
+CREATE TABLE teams (
     id text NOT NULL,
-    trace text NOT NULL,
-    parent text,
     name text NOT NULL,
-    started_at double precision NOT NULL,
-    duration double precision NOT NULL,
-    status text NOT NULL,
-    attributes jsonb NOT NULL
+    limits jsonb NOT NULL,
+    created_at double precision NOT NULL
+);
+
+CREATE TABLE traces (
+    trace text NOT NULL,
+    at double precision NOT NULL,
+    spans text NOT NULL
 );
 
 CREATE TABLE vectors (
@@ -191,9 +232,13 @@ ALTER TABLE alembic_version ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (vers
 
 ALTER TABLE audit ADD CONSTRAINT pk_audit PRIMARY KEY (sequence);
 
+ALTER TABLE cache_shadows ADD CONSTRAINT pk_cache_shadows PRIMARY KEY (id);
+
 ALTER TABLE chunk_words ADD CONSTRAINT pk_chunk_words PRIMARY KEY (chunk);
 
 ALTER TABLE chunks ADD CONSTRAINT pk_chunks PRIMARY KEY (seq);
+
+ALTER TABLE contents ADD CONSTRAINT pk_contents PRIMARY KEY (trace);
 
 ALTER TABLE document_versions ADD CONSTRAINT pk_document_versions PRIMARY KEY (document, version);
 
@@ -217,9 +262,13 @@ ALTER TABLE principals ADD CONSTRAINT pk_principals PRIMARY KEY (id);
 
 ALTER TABLE requests ADD CONSTRAINT pk_requests PRIMARY KEY (trace);
 
+ALTER TABLE responses ADD CONSTRAINT pk_responses PRIMARY KEY (id);
+
 ALTER TABLE sessions ADD CONSTRAINT pk_sessions PRIMARY KEY (hash);
 
-ALTER TABLE spans ADD CONSTRAINT pk_spans PRIMARY KEY (id);
+ALTER TABLE teams ADD CONSTRAINT pk_teams PRIMARY KEY (id);
+
+ALTER TABLE traces ADD CONSTRAINT pk_traces PRIMARY KEY (trace);
 
 ALTER TABLE vectors ADD CONSTRAINT pk_vectors PRIMARY KEY (chunk);
 
@@ -241,6 +290,8 @@ ALTER TABLE knowledge_bases ADD CONSTRAINT uq_knowledge_bases_name UNIQUE (name)
 
 ALTER TABLE principals ADD CONSTRAINT uq_principals_name UNIQUE (name);
 
+ALTER TABLE teams ADD CONSTRAINT uq_teams_name UNIQUE (name);
+
 ALTER TABLE chunk_words ADD CONSTRAINT fk_chunk_words_chunk FOREIGN KEY (chunk) REFERENCES chunks(seq);
 
 ALTER TABLE chunks ADD CONSTRAINT fk_chunks_base FOREIGN KEY (base) REFERENCES knowledge_bases(seq);
@@ -259,17 +310,23 @@ ALTER TABLE keys ADD CONSTRAINT fk_keys_principal FOREIGN KEY (principal) REFERE
 
 ALTER TABLE links ADD CONSTRAINT fk_links_principal FOREIGN KEY (principal) REFERENCES principals(id) ON DELETE CASCADE;
 
+ALTER TABLE principals ADD CONSTRAINT fk_principals_team FOREIGN KEY (team) REFERENCES teams(id);
+
 ALTER TABLE sessions ADD CONSTRAINT fk_sessions_principal FOREIGN KEY (principal) REFERENCES principals(id) ON DELETE CASCADE;
 
 ALTER TABLE vectors ADD CONSTRAINT fk_vectors_chunk FOREIGN KEY (chunk) REFERENCES chunks(seq) ON DELETE CASCADE;
 
 CREATE INDEX ix_audit_action ON audit USING btree (action);
 
+CREATE INDEX ix_cache_shadows_route_embedder ON cache_shadows USING btree (route, embedder);
+
 CREATE INDEX ix_chunk_words_base ON chunk_words USING btree (base);
 
 CREATE INDEX ix_chunk_words_words ON chunk_words USING gin (words) WITH (fastupdate=off);
 
 CREATE INDEX ix_chunks_base_revision ON chunks USING btree (base, revision);
+
+CREATE INDEX ix_contents_at ON contents USING btree (at);
 
 CREATE INDEX ix_document_versions_text_sha256 ON document_versions USING btree (text_sha256);
 
@@ -289,11 +346,11 @@ CREATE INDEX ix_requests_at ON requests USING btree (at);
 
 CREATE INDEX ix_requests_principal_at ON requests USING btree (principal, at);
 
+CREATE INDEX ix_responses_expires_at ON responses USING btree (expires_at);
+
 CREATE INDEX ix_sessions_principal ON sessions USING btree (principal);
 
-CREATE INDEX ix_spans_roots ON spans USING btree (started_at) WHERE (parent IS NULL);
-
-CREATE INDEX ix_spans_trace ON spans USING btree (trace);
+CREATE INDEX ix_traces_at ON traces USING btree (at);
 
 CREATE OR REPLACE FUNCTION audit_append_only()
  RETURNS trigger

@@ -16,6 +16,16 @@ CREATE TABLE audit (
     CONSTRAINT uq_audit_hash UNIQUE (hash)
 );
 
+CREATE TABLE cache_shadows (
+    id TEXT NOT NULL,
+    route TEXT NOT NULL,
+    embedder TEXT NOT NULL,
+    similarity DOUBLE NOT NULL,
+    same INTEGER NOT NULL,
+    at DOUBLE NOT NULL,
+    CONSTRAINT pk_cache_shadows PRIMARY KEY (id)
+);
+
 CREATE TABLE chunks (
     seq INTEGER NOT NULL,
     base INTEGER NOT NULL,
@@ -33,6 +43,14 @@ CREATE TABLE chunks (
     CONSTRAINT uq_chunks_document_ordinal UNIQUE (document, ordinal),
     CONSTRAINT fk_chunks_base FOREIGN KEY (base) REFERENCES knowledge_bases (seq),
     CONSTRAINT fk_chunks_document FOREIGN KEY (document) REFERENCES documents (id)
+);
+
+CREATE TABLE contents (
+    trace TEXT NOT NULL,
+    at DOUBLE NOT NULL,
+    request TEXT NOT NULL,
+    answer TEXT NOT NULL,
+    CONSTRAINT pk_contents PRIMARY KEY (trace)
 );
 
 CREATE TABLE document_versions (
@@ -130,7 +148,7 @@ CREATE TABLE keys (
     hash TEXT NOT NULL,
     created_at DOUBLE NOT NULL,
     expires_at DOUBLE,
-    revoked_at DOUBLE,
+    revoked_at DOUBLE, scopes JSON DEFAULT '{}' NOT NULL, limits JSON DEFAULT '{}' NOT NULL, record_content BOOLEAN DEFAULT FALSE NOT NULL, replaced_by TEXT,
     CONSTRAINT pk_keys PRIMARY KEY (id),
     CONSTRAINT fk_keys_principal FOREIGN KEY (principal) REFERENCES principals (id) ON DELETE CASCADE,
     CONSTRAINT uq_keys_hash UNIQUE (hash)
@@ -166,7 +184,7 @@ CREATE TABLE principals (
     id TEXT NOT NULL,
     name TEXT NOT NULL,
     role TEXT NOT NULL,
-    created_at DOUBLE NOT NULL,
+    created_at DOUBLE NOT NULL, team TEXT CONSTRAINT fk_principals_team REFERENCES teams (id),
     CONSTRAINT pk_principals PRIMARY KEY (id),
     CONSTRAINT uq_principals_name UNIQUE (name)
 );
@@ -183,8 +201,19 @@ CREATE TABLE requests (
     cached_tokens BIGINT NOT NULL,
     seconds DOUBLE NOT NULL,
     first_token DOUBLE,
-    cost DOUBLE NOT NULL,
+    cost DOUBLE NOT NULL, written_tokens BIGINT DEFAULT '0' NOT NULL, reasoning_tokens BIGINT DEFAULT '0' NOT NULL, duration DOUBLE DEFAULT '0' NOT NULL, "key" TEXT, team TEXT, target TEXT DEFAULT '' NOT NULL, cache TEXT DEFAULT '' NOT NULL, saved DOUBLE DEFAULT '0' NOT NULL,
     CONSTRAINT pk_requests PRIMARY KEY (trace)
+);
+
+CREATE TABLE responses (
+    id TEXT NOT NULL,
+    principal TEXT NOT NULL,
+    previous TEXT,
+    created_at DOUBLE NOT NULL,
+    expires_at DOUBLE NOT NULL,
+    body JSON NOT NULL,
+    items JSON NOT NULL,
+    CONSTRAINT pk_responses PRIMARY KEY (id)
 );
 
 CREATE TABLE sessions (
@@ -197,16 +226,20 @@ CREATE TABLE sessions (
     CONSTRAINT fk_sessions_principal FOREIGN KEY (principal) REFERENCES principals (id) ON DELETE CASCADE
 );
 
-CREATE TABLE spans (
+CREATE TABLE teams (
     id TEXT NOT NULL,
-    trace TEXT NOT NULL,
-    parent TEXT,
     name TEXT NOT NULL,
-    started_at DOUBLE NOT NULL,
-    duration DOUBLE NOT NULL,
-    status TEXT NOT NULL,
-    attributes JSON NOT NULL,
-    CONSTRAINT pk_spans PRIMARY KEY (id)
+    limits JSON NOT NULL,
+    created_at DOUBLE NOT NULL,
+    CONSTRAINT pk_teams PRIMARY KEY (id),
+    CONSTRAINT uq_teams_name UNIQUE (name)
+);
+
+CREATE TABLE traces (
+    trace TEXT NOT NULL,
+    at DOUBLE NOT NULL,
+    spans TEXT NOT NULL,
+    CONSTRAINT pk_traces PRIMARY KEY (trace)
 );
 
 CREATE TABLE vectors (
@@ -218,7 +251,11 @@ CREATE TABLE vectors (
 
 CREATE INDEX ix_audit_action ON audit (action);
 
+CREATE INDEX ix_cache_shadows_route_embedder ON cache_shadows (route, embedder);
+
 CREATE INDEX ix_chunks_base_revision ON chunks (base, revision);
+
+CREATE INDEX ix_contents_at ON contents (at);
 
 CREATE INDEX ix_document_versions_text_sha256 ON document_versions (text_sha256);
 
@@ -238,11 +275,11 @@ CREATE INDEX ix_requests_at ON requests (at);
 
 CREATE INDEX ix_requests_principal_at ON requests (principal, at);
 
+CREATE INDEX ix_responses_expires_at ON responses (expires_at);
+
 CREATE INDEX ix_sessions_principal ON sessions (principal);
 
-CREATE INDEX ix_spans_roots ON spans (started_at) WHERE parent IS NULL;
-
-CREATE INDEX ix_spans_trace ON spans (trace);
+CREATE INDEX ix_traces_at ON traces (at);
 
 CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
     BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
