@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+from pydantic import SecretStr
 
 from athanor.engines import Upstream
 from athanor.errors import (
@@ -199,3 +200,23 @@ async def test_a_keep_alive_between_pieces_is_waited_for():
     assert (await collect(engine, ask("x"), seconds=5)).text == "a"
     await engine.aclose()
     server.close()
+
+
+def test_a_key_that_is_none_does_not_spoil_the_message():
+    assert Upstream("https://host/v1", api_key=SecretStr("x")).clean("an extra axis") == "an extra axis"
+    assert Upstream("https://host/v1", api_key=SecretStr("sk-12")).clean("your sk-12") == "your [key]"
+
+
+async def test_cancelled_requests_leave_no_connection():
+    async with RawServer([b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{"]) as server:
+        engine = make(server.url)
+        tasks = [asyncio.create_task(collect(engine, ask("x", streamed=i % 2 == 0))) for i in range(8)]
+        async with asyncio.timeout(5):
+            while len(server.calls) < 8:
+                await asyncio.sleep(0.01)
+        assert engine._upstream.connections == 8
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert engine._upstream.connections == 0
+        await engine.aclose()

@@ -12,6 +12,7 @@ import orjson
 from athanor.config import ModelSettings
 from athanor.engines.auto import ORDER, AutoEngine
 from athanor.engines.base import Embedder, Engine
+from athanor.engines.formats import azure_urls
 from athanor.engines.local import LocalSettings
 from athanor.engines.tokens import TokenCommand
 from athanor.engines.upstream import Timeouts, Upstream
@@ -25,9 +26,7 @@ REMOTE = ("openai", "responses", "azure", "anthropic", "gemini")
 _HOSTS = {
     "api.anthropic.com": "anthropic",
     "generativelanguage.googleapis.com": "gemini",
-    ".openai.azure.com": "azure",
-    ".cognitiveservices.azure.com": "azure",
-    ".services.ai.azure.com": "azure",
+    **dict.fromkeys(azure_urls.HOSTS, "azure"),
 }
 _EMBEDDING_TOKENS = 8191
 

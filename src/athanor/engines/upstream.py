@@ -24,6 +24,8 @@ from athanor.errors import AthanorError, ConfigError, EngineError, EngineTimeout
 __all__ = ["DONE", "Reply", "Sign", "Timeouts", "Upstream", "error_message", "retry_after"]
 
 _ERROR_BODY = 64 << 10
+_SECRET = 4
+"""Characters of a key that is one: `x` is written where a server wants any, and would be cut out of every word."""
 Sign = Callable[[], Awaitable[Mapping[str, str]]]
 """Gives the headers that authorise a request. Called for each, so that a token can be renewed."""
 
@@ -78,7 +80,8 @@ class Upstream:
         self._headers = {"content-type": "application/json", "accept-encoding": "identity", **(headers or {})}
         self._secrets: tuple[str, ...] = ()
         if api_key is not None and (secret := api_key.get_secret_value()):
-            self._secrets = (secret,)
+            if len(secret) >= _SECRET:
+                self._secrets = (secret,)
             self._headers |= {key_header: secret} if key_header else {"authorization": f"Bearer {secret}"}
         self._urls: dict[str, URL] = {}
         self._session: aiohttp.ClientSession | None = None
@@ -136,7 +139,8 @@ class Upstream:
     async def _signed(self) -> Mapping[str, str]:
         assert self.sign is not None
         headers = await self.sign()
-        fresh = {value.removeprefix("Bearer ") for value in headers.values()} - set(self._secrets)
+        tokens = {value.removeprefix("Bearer ") for value in headers.values()}
+        fresh = {token for token in tokens if len(token) >= _SECRET and token not in self._secrets}
         # A few older tokens too: a request that they signed may still be under way.
         self._secrets = (*fresh, *self._secrets)[:8]
         return headers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from athanor.types import NO_USAGE, Request, Usage
+from athanor.types import NO_USAGE, Request, Text, Usage
 
 # A word of English with its space, and about one and a half of its tokens: too few rather than too many.
 _CHARACTERS = 6
@@ -23,7 +23,9 @@ def estimate_prompt(request: Request) -> int:
     """Tokens of a prompt, from below, at least 1."""
     tokens = 1
     for message in request.messages:
-        tokens += estimate(message.content) + _IMAGE_TOKENS * len(message.parts)
+        tokens += estimate(message.content)
+        if message.parts:
+            tokens += _IMAGE_TOKENS * sum(not isinstance(part, Text) for part in message.parts)
     return tokens
 
 
