@@ -1,7 +1,8 @@
 """How well a route's classifier tells requests apart: Banking77 (customer messages, 77 intents), its own test split.
 
 The classifier is the product's, on the product's embedder; its own held-out figures stand beside those of the test
-split, so that it shows whether they can be believed.
+split, so that it shows whether they can be believed. A second part trains it on three of the labels and asks what share
+of other texts it takes for one of them: other customer messages, and questions that have nothing to do with a bank.
 """
 
 from __future__ import annotations
@@ -45,8 +46,10 @@ async def test(classifier: Classifier, examples: list[Example], embedder: OnnxEm
     started = time.perf_counter()
     guesses = [classifier.guess(row) for row in rows]
     each = (time.perf_counter() - started) / len(rows)
-    right = [label == example.label for (label, _), example in zip(guesses, examples, strict=True)]
-    sure = [ok for ok, (_, chance) in zip(right, guesses, strict=True) if chance >= classifier.confidence]
+    right = [label == example.label for (label, _, _), example in zip(guesses, examples, strict=True)]
+    sure = [
+        ok for ok, (_, chance, like) in zip(right, guesses, strict=True) if like and chance >= classifier.confidence
+    ]
     return {
         "held_out_accuracy": classifier.figures["accuracy"],
         "accuracy": sum(right) / len(right),
@@ -56,12 +59,49 @@ async def test(classifier: Classifier, examples: list[Example], embedder: OnnxEm
     }
 
 
+async def labelled(classifier: Classifier, texts: list[str], embedder: OnnxEmbedder) -> tuple[float, float]:
+    """Shares of `texts` that get a label, and that would get one by probability alone."""
+    guesses = []
+    for start in range(0, len(texts), 64):
+        rows = (await embedder.embed(texts[start : start + 64], kind="query")).rows()
+        guesses += [classifier.guess(row) for row in rows]
+    sure = [like for _, chance, like in guesses if chance >= classifier.confidence]
+    return sum(sure) / len(texts), len(sure) / len(texts)
+
+
+async def strangers(data: Path, embedder: OnnxEmbedder, seeds: int) -> dict[str, dict[str, float]]:
+    """By kind of text: the mean shares of `labelled`, over draws of three labels."""
+    folder = data / "intent/banking77"
+    examples, tests = read(folder / "train.csv"), read(folder / "test.csv")
+    lines = {"squad": "disflqa_squad_dev.jsonl", "fiqa": "fiqa_test_pairs.jsonl"}
+    foreign = {
+        name: [json.loads(line)["question"] for line in (data / "retrieval" / file).read_text().splitlines()][:300]
+        for name, file in lines.items()
+    }
+    sums: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for seed in range(seeds):
+        labels = set(random.Random(seed).sample(sorted({example.label for example in examples}), 3))
+        classifier = await train(few([e for e in examples if e.label in labels], 60), embedder)
+        texts = {
+            "of its labels": [e.text for e in tests if e.label in labels],
+            "other messages": [e.text for e in few(tests, 4) if e.label not in labels],
+            **foreign,
+        }
+        for name, group in texts.items():
+            sums[name].append(await labelled(classifier, group, embedder))
+    return {
+        name: {"labelled": sum(a for a, _ in rows) / seeds, "by_probability_alone": sum(b for _, b in rows) / seeds}
+        for name, rows in sums.items()
+    }
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few examples of each label, and a part of the test split")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    folder = Path(os.environ["ATHANOR_DATA"]) / "intent/banking77"
+    data = Path(os.environ["ATHANOR_DATA"])
+    folder = data / "intent/banking77"
     examples, tests = read(folder / "train.csv"), read(folder / "test.csv")
     if given.quick:
         tests = random.Random(0).sample(tests, 500)
@@ -76,14 +116,19 @@ async def main() -> None:
             took = time.perf_counter() - started
             row = await test(classifier, tests, embedder)
             figures[f"{len(chosen)} examples"] = {**row, "training_s": round(took, 1)}
+        others = await strangers(data, embedder, 1 if given.quick else 5)
     finally:
         await embedder.aclose()
     if given.json:
-        print(json.dumps({"embedder": found.profile.id, "tests": len(tests), "figures": figures}, indent=2))
+        body = {"embedder": found.profile.id, "tests": len(tests), "figures": figures, "three_labels": others}
+        print(json.dumps(body, indent=2))
         return
     print(f"{found.profile.id}, 77 labels, {len(tests)} test examples")
     for name, row in figures.items():
         print(f"  {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in row.items() if value is not None))
+    print("  three labels of 60 examples; share that gets a label, and by probability alone:")
+    for name, shares in others.items():
+        print(f"    {name}: {shares['labelled']:.3f}, {shares['by_probability_alone']:.3f}")
 
 
 if __name__ == "__main__":

@@ -74,6 +74,17 @@ async def test_is_unsure_where_nothing_was_learned() -> None:
     assert found.guess(strange)[1] < 0.6
 
 
+async def test_a_text_that_is_like_no_example_gets_no_label() -> None:
+    embedder = HashEmbedder()
+    found = await train(examples(), embedder)
+    texts = [f"{word} quilt {word}s heron gravel" for word in ("zebra", "umbrella", "teapot", "cliff", "meadow")]
+    strange = [await vector(text, embedder) for text in texts]
+    assert [found.label(one) for one in strange] == [None] * 5
+    assert any(found.guess(one)[1] >= found.confidence for one in strange)  # probability alone would have given one
+    known = [await vector(example.text, embedder) for example in examples(seed=5)[::4]]
+    assert sum(found.label(one) is not None for one in known) > 0.8 * len(known)
+
+
 async def test_the_same_examples_give_the_same_weights() -> None:
     one = await train(examples(), HashEmbedder())
     two = await train(examples(), HashEmbedder())
@@ -105,7 +116,7 @@ async def test_is_kept_in_a_file_that_names_its_embedder(tmp_path: Path) -> None
     again = Classifier.load(path, embedder=embedder.profile.id)
     for example in examples()[::10]:
         text = await vector(example.text, embedder)
-        assert again.guess(text)[0] == found.guess(text)[0]
+        assert again.label(text) == found.label(text)
     assert again.figures == found.figures
     assert json.loads(path.read_text())["embedder"] == "hash-256"
     assert [file.name for file in path.parent.iterdir()] == ["r.json"]

@@ -1,7 +1,9 @@
 """What task a request is: multinomial logistic regression on the embedder's vector of its last question.
 
 Trained from labelled examples, of which a part is held out: the figures in the file are of the very weights in the
-file, on examples that these have not seen. Reading needs no numpy; training does.
+file, on examples that these have not seen. A text that is unlike all examples gets no label, however sure the
+regression is of it: that only knows on which side of a plane a text lies, and not how far out. Reading needs no numpy;
+training does.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import mul
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,8 @@ _HELD_OUT = 0.2
 _PENALTIES = (1e-4, 1e-3, 1e-2)
 _STEPS = 500
 _BATCH = 64
+_OUTSIDE = 0.05
+"""Share of a label's own examples that are farther from their mean than what still counts as like them."""
 
 Progress = Callable[[int, int], Awaitable[None]]
 """Told how many texts of how many are embedded."""
@@ -56,23 +60,28 @@ class Classifier:
     weights: tuple[array[float], ...]
     """One row for each label."""
     bias: tuple[float, ...]
+    centres: tuple[array[float], ...]
+    """Mean direction of each label's examples, of unit length."""
+    reach: tuple[float, ...]
+    """Cosine with its centre that a text of each label has at least."""
     confidence: float
     """Below this probability, no label is given."""
     figures: Mapping[str, Any]
     """How it was measured, and what came out."""
 
     def label(self, vector: bytes) -> str | None:
-        """The label of a text with this vector (float32), or `None` where it is unsure."""
-        label, probability = self.guess(vector)
-        return label if probability >= self.confidence else None
+        """The label of a text with this unit vector (float32), or `None` where it is unsure or like no example."""
+        label, probability, like = self.guess(vector)
+        return label if like and probability >= self.confidence else None
 
-    def guess(self, vector: bytes) -> tuple[str, float]:
-        """The likeliest label and its probability."""
+    def guess(self, vector: bytes) -> tuple[str, float, bool]:
+        """The likeliest label, its probability, and whether the text is like that label's examples."""
         values = array("f", vector)
         scores = [sum(map(mul, row, values)) + bias for row, bias in zip(self.weights, self.bias, strict=True)]
         top = max(scores)
         place = scores.index(top)
-        return self.labels[place], 1 / sum(math.exp(score - top) for score in scores)
+        like = sum(map(mul, self.centres[place], values)) >= self.reach[place]
+        return self.labels[place], 1 / sum(math.exp(score - top) for score in scores), like
 
     def save(self, path: Path) -> None:
         """Write it as JSON; a reader sees the old file or the new one."""
@@ -84,7 +93,9 @@ class Classifier:
             "confidence": self.confidence,
             "figures": self.figures,
             "bias": self.bias,
+            "reach": self.reach,
             "weights": [[round(value, 6) for value in row] for row in self.weights],
+            "centres": [[round(value, 6) for value in row] for row in self.centres],
         }
         draft = path.with_name(f"{path.name}.{os.getpid()}.new")
         draft.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
@@ -108,6 +119,8 @@ class Classifier:
                 labels=tuple(body["labels"]),
                 weights=tuple(array("d", row) for row in body["weights"]),
                 bias=tuple(float(value) for value in body["bias"]),
+                centres=tuple(array("d", row) for row in body["centres"]),
+                reach=tuple(float(value) for value in body["reach"]),
                 confidence=float(body["confidence"]),
                 figures=dict(body["figures"]),
             )
@@ -115,8 +128,9 @@ class Classifier:
             raise ConfigError("The route has no classifier yet.", where=str(path), hint=hint) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError("The classifier's file cannot be read.", where=str(path), hint=hint) from error
-        shape = {len(found.labels), len(found.weights), len(found.bias)}
-        if body.get("format") != FORMAT or len(shape) != 1 or len({len(row) for row in found.weights}) != 1:
+        parts = (found.labels, found.weights, found.bias, found.centres, found.reach)
+        rows = {len(row) for row in (*found.weights, *found.centres)}
+        if body.get("format") != FORMAT or len({len(part) for part in parts}) != 1 or len(rows) != 1:
             raise ConfigError("The classifier's file is of another format.", where=str(path), hint=hint)
         if found.embedder != embedder:
             raise ConfigError(
@@ -158,21 +172,12 @@ async def train(
             await progress(start + len(batch), len(unique))
     vectors = np.frombuffer(bytes(data), dtype="<f4").reshape(len(unique), -1).astype("f8")
     digest = hashlib.sha256(json.dumps([(e.text, e.label) for e in unique]).encode()).hexdigest()
-    fitted = await to_thread.run_sync(_fit_all, unique, vectors, confidence, seed)
-    labels, weights, figures = fitted
-    return Classifier(
-        embedder=embedder.profile.id,
-        labels=labels,
-        weights=tuple(array("d", row[:-1]) for row in weights.T.tolist()),
-        bias=tuple(weights[-1].tolist()),
-        confidence=confidence,
-        figures={**figures, "seed": seed, "examples_sha256": digest, "trained_at": time.time()},
-    )
+    facts = {"seed": seed, "examples_sha256": digest, "trained_at": time.time()}
+    fitted = await to_thread.run_sync(_fit_all, unique, vectors, embedder.profile.id, confidence, seed)
+    return replace(fitted, figures={**fitted.figures, **facts})
 
 
-def _fit_all(
-    examples: Sequence[Example], vectors: Floats, confidence: float, seed: int
-) -> tuple[tuple[str, ...], Floats, dict[str, Any]]:
+def _fit_all(examples: Sequence[Example], vectors: Floats, embedder: str, confidence: float, seed: int) -> Classifier:
     labels = tuple(sorted({example.label for example in examples}))
     truth = np.array([labels.index(example.label) for example in examples])
     inputs = np.hstack([vectors, np.ones((len(vectors), 1))])
@@ -185,9 +190,29 @@ def _fit_all(
         losses[penalty] = float(-np.log(_softmax(odds)[np.arange(len(probe)), truth[probe]] + 1e-12).mean())
     penalty = min(losses, key=lambda value: losses[value])
     weights = _fit(inputs[rest], truth[rest], len(labels), penalty)
+    centres, reach = _surroundings(vectors[rest], truth[rest], len(labels))
     chances = _softmax(inputs[held] @ weights)
-    figures = _figures(labels, truth[held], chances, confidence)
-    return labels, weights, {**figures, "trained_on": len(rest), "penalty": penalty}
+    guess = chances.argmax(axis=1)
+    like = (vectors[held] * centres[guess]).sum(axis=1) >= reach[guess]
+    sure = like & (chances.max(axis=1) >= confidence)
+    return Classifier(
+        embedder=embedder,
+        labels=labels,
+        weights=tuple(array("d", row[:-1]) for row in weights.T.tolist()),
+        bias=tuple(weights[-1].tolist()),
+        centres=tuple(array("d", row) for row in centres.tolist()),
+        reach=tuple(reach.tolist()),
+        confidence=confidence,
+        figures={**_figures(labels, truth[held], guess, sure), "trained_on": len(rest), "penalty": penalty},
+    )
+
+
+def _surroundings(vectors: Floats, truth: Any, labels: int) -> tuple[Floats, Floats]:
+    """Of each label's examples: their mean direction, and the cosine with it that all but a few of them have."""
+    centres = np.stack([vectors[truth == place].mean(axis=0) for place in range(labels)])
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    reach = [np.quantile(vectors[truth == place] @ centres[place], _OUTSIDE) for place in range(labels)]
+    return centres, np.array(reach)
 
 
 def _split(truth: Sequence[int], places: Sequence[int], dice: random.Random) -> tuple[list[int], list[int]]:
@@ -229,10 +254,8 @@ def _softmax(odds: Floats) -> Floats:
     return shares
 
 
-def _figures(labels: Sequence[str], truth: Any, chances: Floats, confidence: float) -> dict[str, Any]:
+def _figures(labels: Sequence[str], truth: Any, guess: Any, sure: Any) -> dict[str, Any]:
     """What the held-out examples say."""
-    guess = chances.argmax(axis=1)
-    sure = chances.max(axis=1) >= confidence
     right = guess == truth
     classes = {}
     for place, label in enumerate(labels):
