@@ -86,3 +86,10 @@ def test_a_local_model_is_priced_by_the_second_and_lacks_what_it_cannot_do(tmp_p
     assert profile.price.of(Usage(prompt_tokens=10**6, seconds=2)) == pytest.approx(0.002)
     assert profile.lacks == LOCAL_LACKS | {"seed"}
     assert (profile.remote, profile.temperature, profile.quality) == (False, 0.0, 0.2)
+
+
+def test_a_script_lacks_what_the_settings_say_and_nothing_else(tmp_path):
+    assert resolve_chat("s", ModelSettings(source="scripted:"), tmp_path).profile.lacks == frozenset()
+    settings = ModelSettings(source="scripted:", lacks=("tools",), drop=True)
+    profile = resolve_chat("s", settings, tmp_path).profile
+    assert (profile.lacks, profile.drop) == ({"tools"}, True)

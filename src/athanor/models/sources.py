@@ -212,7 +212,7 @@ def _remote(wish: _Wish, upstream: str) -> Profile:
 
 
 def _undescribed(wish: _Wish) -> Profile:
-    """A profile of an engine that answers by a script."""
+    """A profile of an engine that answers by a script, and lacks nothing that a script may say."""
     profile = Profile(
         name=wish.name,
         context=DEFAULT_CONTEXT_LIMIT,
@@ -220,7 +220,7 @@ def _undescribed(wish: _Wish) -> Profile:
         grounded=AnswerMode.GENERATIVE,
         json_schema=True,
     )
-    return _adjust(profile, wish)
+    return _adjust(profile, wish, frozenset())
 
 
 def _described(path: Path, wish: _Wish) -> Profile:
@@ -250,9 +250,9 @@ def _described(path: Path, wish: _Wish) -> Profile:
     return _adjust(profile, wish)
 
 
-def _adjust(profile: Profile, wish: _Wish) -> Profile:
-    """The profile of a local model, with what the settings say."""
-    lacks = profile.lacks | LOCAL_LACKS | (wish.lacks or frozenset())
+def _adjust(profile: Profile, wish: _Wish, lacks: frozenset[str] = LOCAL_LACKS) -> Profile:
+    """The profile of a model on this machine, with what the settings say."""
+    lacks = profile.lacks | lacks | (wish.lacks or frozenset())
     return replace(
         profile,
         context=wish.context or profile.context,
