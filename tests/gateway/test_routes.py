@@ -422,6 +422,11 @@ class TestRoutes:
         with pytest.raises(NotFoundError, match="route list"):
             await routes.get("nobody")
 
+    def test_settings_that_contradict_themselves_are_refused_at_once_and_not_at_the_first_request(self) -> None:
+        with pytest.raises(ConfigError) as caught:
+            self.make(r={"use": ["a"], "weights": {"a": 1}})
+        assert caught.value.where == "routes.r"
+
     async def test_one_that_cannot_be_built_is_described_with_its_reason(self) -> None:
         task = {"use": ["a"], "pick": "task", "tasks": [{"model": "b", "labels": ["x"]}]}
         routes, _ = self.make(FakeEngine(name="a"), FakeEngine(name="b"), r=task)

@@ -108,6 +108,9 @@ class Routes:
 
     Args:
         engine_of: the engine of a model. It must not resolve routes: a route is made of models.
+
+    Raises:
+        ConfigError: the settings of a route contradict themselves.
     """
 
     def __init__(
@@ -119,6 +122,8 @@ class Routes:
         embedder: Embedder | None = None,
         metrics: Metrics | None = None,
     ) -> None:
+        for name, route in settings.items():
+            choice.check(name, route)
         self._settings = settings
         self._engine_of = engine_of
         self._home = home
