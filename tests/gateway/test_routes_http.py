@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from athanor.config import load_settings
 from athanor.errors import AthanorError, EngineError, InputError
 from athanor.gateway import App, handle, open_app
 from athanor.testing import HashEmbedder, OverlapReranker
-from athanor.types import Message, Request, RequestRecord, Role, TextDelta
+from athanor.types import Message, Request, RequestRecord, Role, Sampling, Started, TextDelta
 from tests.gateway.conftest import context
 from tests.upstreams.anthropic import FakeAnthropic
 from tests.upstreams.openai import FakeOpenAI
@@ -72,7 +73,9 @@ def routed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opener:
     monkeypatch.setenv("FAKE_KEY", KEY)
 
     @asynccontextmanager
-    async def opening(vendors: dict[str, Any], **route: Any) -> AsyncIterator[Asking]:
+    async def opening(
+        vendors: dict[str, Any], models: Mapping[str, Any] = MappingProxyType({}), **route: Any
+    ) -> AsyncIterator[Asking]:
         async with AsyncExitStack() as stack:
             arguments: dict[str, Any] = {"home": str(tmp_path / "home"), "chat": next(iter(vendors))}
             for name, vendor in vendors.items():
@@ -83,6 +86,7 @@ def routed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opener:
                     "api_key": {"env": "FAKE_KEY"},
                     "price": {"prompt": 1e6},
                     "context": 9000 if name == "large" else 4000,
+                    **models.get(name, {}),
                 }
             arguments["routes"] = {"r": {"use": list(vendors), "retry": {"longest_pause_s": 0.2}, **route}}
             settings = load_settings(arguments=arguments, environment={}).settings
@@ -160,6 +164,18 @@ async def test_an_answer_that_breaks_off_is_an_error_and_is_billed(routed: Opene
     assert other.calls == []
     assert row.usage.prompt_tokens > 0
     assert row.target == "a"
+
+
+async def test_what_only_the_chosen_model_lacks_is_left_out_and_said(routed: Opener) -> None:
+    vendor = FakeOpenAI()
+    async with routed({"a": vendor, "b": FakeOpenAI()}, models={"a": {"lacks": ["seed"], "drop": True}}) as asking:
+        message = Message(role=Role.USER, content="say hello")
+        request = Request(model="r", messages=(message,), sampling=Sampling(seed=3))
+        async with aclosing(handle(request, context(asking.app), asking.app)) as events:
+            started = await anext(events)
+    assert isinstance(started, Started)
+    assert (started.target, started.dropped) == ("a", ("seed",))
+    assert "seed" not in vendor.bodies[0]
 
 
 async def test_a_mute_vendor_is_hedged_and_closed(routed: Opener) -> None:

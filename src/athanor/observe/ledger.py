@@ -256,6 +256,8 @@ class Entry:
     def started(self, dropped: tuple[str, ...], headers: Mapping[str, str]) -> Started:
         """The first event of the answer, from what its engines noted in the root span."""
         attributes = self._trace.root.attributes
+        # A route may have left out more for the model that it chose.
+        dropped = tuple(dict.fromkeys([*dropped, *attributes.get("dropped", ())]))
         if dropped:
             attributes["dropped"] = list(dropped)
         cached = attributes.get("cache", "")
