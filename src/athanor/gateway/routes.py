@@ -108,6 +108,8 @@ class Routes:
 
     Args:
         engine_of: the engine of a model. It must not resolve routes: a route is made of models.
+        total_s: seconds from a request to the beginning of its answer, over all tries; for an answer in one piece that
+            is its end, so no less than any model's own `total_s`.
 
     Raises:
         ConfigError: the settings of a route contradict themselves.
@@ -121,6 +123,7 @@ class Routes:
         home: Path,
         embedder: Embedder | None = None,
         metrics: Metrics | None = None,
+        total_s: float = 600.0,
     ) -> None:
         for name, route in settings.items():
             choice.check(name, route)
@@ -129,7 +132,7 @@ class Routes:
         self._home = home
         self._routes: dict[str, Route] = {}
         self._locks: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
-        self.shared = Shared(embedder=embedder)
+        self.shared = Shared(embedder=embedder, total_s=total_s)
         if metrics is not None:
             tries = metrics.counter("athanor_attempts_total", "Tries of models by routes.", ("model", "outcome"))
             self.shared.note = lambda target, outcome: tries.add(model=target, outcome=outcome)
