@@ -119,7 +119,7 @@ async def test_every_token_is_billed_once(seed: int, hedged: bool) -> None:
             billed += usage
         clock.time += dice.choice([1, 40])
     assert billed == sum((e.produced for e in engines), NO_USAGE)
-    assert billed.total_tokens > 1000
+    assert billed.total_tokens > 100
     assert [e.open for e in engines] == [0, 0, 0]
     assert [loads.get(e.profile.name).outstanding for e in engines] == [0, 0, 0]
     clock.time += 10_000

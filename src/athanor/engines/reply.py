@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import orjson
 
+from athanor.engines.http1 import Response, SilenceError
 from athanor.engines.sse import EventTooLargeError, SSEDecoder
 from athanor.errors import EngineError, EngineTimeoutError
 
@@ -27,13 +27,15 @@ DONE: Mapping[str, Any] = {"[DONE]": True}
 class Reply:
     """A response whose status is good."""
 
-    headers: Mapping[str, str]
     upstream: Upstream
-    _response: aiohttp.ClientResponse
+    _response: Response
     _first: float
     """When the first piece must have come, by the loop's clock."""
-    _end: float
-    """When all must have come."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By their names in lower case."""
+        return self._response.headers
 
     @property
     def streams(self) -> bool:
@@ -59,15 +61,16 @@ class Reply:
             EngineTimeoutError: the first piece, the next, or the whole took too long.
             EngineError: an event without an end, or one that is no JSON object.
         """
-        upstream, content = self.upstream, self._response.content
-        decoder = SSEDecoder()
-        watch = _Watch(self._response, self._first, upstream.timeouts.between_tokens, self._end)
+        upstream, response, decoder = self.upstream, self._response, SSEDecoder()
+        spoken, chunk = False, b"x"
         try:
-            chunk = b"x"
             while chunk:
-                chunk = await content.readany()
+                chunk = await response.readany()
                 events = decoder.feed(chunk) if chunk else decoder.flush()
-                watch.heard(piece=bool(events))
+                if not spoken:
+                    spoken = bool(events)
+                    # Comments that keep a connection alive are no first piece, but count between pieces.
+                    response.allow(upstream.timeouts.between_tokens if spoken else self._left())
                 for data in events:
                     if data[:1] == b"[" and data.strip() == b"[DONE]":
                         await self._drain()
@@ -77,32 +80,31 @@ class Reply:
                         yield self._parse(data)
         except EventTooLargeError as error:
             raise EngineError("The endpoint sent an event without an end.", where=upstream.shown) from error
-        except aiohttp.ClientError as error:
-            if not watch.late:
-                raise
-            raise EngineTimeoutError(f"The endpoint sent {watch.late}.", where=upstream.shown) from error
-        finally:
-            watch.stop()
+        except SilenceError as error:
+            said = f"nothing for {upstream.timeouts.between_tokens:g} s" if spoken else "no first piece in time"
+            raise EngineTimeoutError(f"The endpoint sent {said}.", where=upstream.shown) from error
+        except TimeoutError as error:
+            raise EngineTimeoutError("The endpoint sent no end of its answer in time.", where=upstream.shown) from error
+
+    def _left(self) -> float:
+        """Seconds that remain for the first piece."""
+        return max(0.0, self._first - asyncio.get_running_loop().time())
 
     async def _read(self) -> bytes:
-        length = self._response.content_length
-        if length is not None and length <= _ANSWER:
-            return await self._response.read()
-        raw = bytearray()
-        async for chunk in self._response.content.iter_any():
-            raw += chunk
-            if len(raw) > _ANSWER:
-                raise EngineError("The endpoint's answer is too large.", where=self.upstream.shown)
-        return bytes(raw)
+        raw = await self._response.read(_ANSWER)
+        if raw is None:
+            raise EngineError("The endpoint's answer is too large.", where=self.upstream.shown)
+        return raw
 
     async def _drain(self) -> None:
         """Read what follows the last event, so that the connection can be used again."""
-        content = self._response.content
+        if self._response.complete:
+            return
         try:
             async with asyncio.timeout(0.2):
-                while not content.at_eof():
-                    await content.readany()
-        except (TimeoutError, aiohttp.ClientError):
+                while await self._response.readany():
+                    pass
+        except (TimeoutError, OSError):
             return  # then it is closed, which costs the next request a handshake
 
     def _parse(self, data: bytes) -> Mapping[str, Any]:
@@ -117,47 +119,3 @@ class Reply:
     def _no_json(self, raw: bytes) -> EngineError:
         said = self.upstream.clean(raw.decode("utf-8", "replace"), limit=80)
         return EngineError(f"The endpoint sent no JSON: {said}", where=self.upstream.shown)
-
-
-class _Watch:
-    """Hangs up when a stream says nothing for too long: one timer, not one for each piece.
-
-    Comments that keep a connection alive are no first piece, but count between pieces.
-    """
-
-    __slots__ = ("_end", "_heard", "_loop", "_response", "_spoken", "_timer", "_until", "_wait", "late")
-
-    def __init__(self, response: aiohttp.ClientResponse, first: float, wait: float, end: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._response, self._wait, self._end = response, wait, end
-        self._spoken = False
-        self._heard = 0.0
-        self._until = min(first, end)
-        self.late = ""
-        """What was too late, once the connection is closed for it."""
-        if response.connection is not None and response.connection.protocol is not None:
-            # From here on the HTTP client's own timer, which watched over the head, is not needed.
-            response.connection.protocol.read_timeout = None
-            response.connection.protocol.start_timeout()
-        self._timer = self._loop.call_at(self._until, self._look)
-
-    def heard(self, *, piece: bool) -> None:
-        """Something came."""
-        self._heard = self._loop.time()
-        if piece and not self._spoken:
-            self._spoken = True
-            self._timer.cancel()
-            self._look()
-
-    def stop(self) -> None:
-        self._timer.cancel()
-
-    def _look(self) -> None:
-        if self._spoken:
-            self._until = min(self._heard + self._wait, self._end)
-        if self._loop.time() < self._until:
-            self._timer = self._loop.call_at(self._until, self._look)
-            return
-        silence = f"nothing for {self._wait:g} s" if self._spoken else "no first piece in time"
-        self.late = "no end of its answer in time" if self._until == self._end else silence
-        self._response.close()

@@ -1,28 +1,28 @@
-"""One HTTP endpoint that others run: a pooled client, timeouts by phase, errors that name it and never show its key.
-
-aiohttp and not httpx: a request costs a tenth of the processor time (see design/gateway.md).
-"""
+"""One HTTP endpoint that others run: its address and our key, timeouts by phase, errors that never show the key."""
 
 from __future__ import annotations
 
 import asyncio
+import re
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-import aiohttp
 import orjson
 from pydantic import SecretStr
-from yarl import URL
 
+from athanor.engines.http1 import BrokenError, Client, ConnectError, Response
 from athanor.engines.refusals import body_message, error_message, refusal, retry_after
 from athanor.engines.reply import DONE, Reply
 from athanor.errors import AthanorError, ConfigError, EngineError, EngineTimeoutError, EngineUnavailableError
 
 __all__ = ["DONE", "Reply", "Sign", "Timeouts", "Upstream", "error_message", "retry_after"]
 
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_SAFE = "/?&=:@!$'()*+,;~%-._"
 _ERROR_BODY = 64 << 10
 _SECRET = 4
 """Characters of a key that is one: `x` is written where a server wants any, and would be cut out of every word."""
@@ -66,25 +66,31 @@ class Upstream:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ConfigError("An endpoint is an http(s) URL, such as http://127.0.0.1:11434/v1.", where=parts.netloc)
-        self.timeouts = times = timeouts or Timeouts()
-        # The HTTP client's own timers: `asyncio.timeout` around each piece would cost more than its JSON.
-        self._whole_timeout = aiohttp.ClientTimeout(total=times.total, connect=times.connect)
-        first = min(times.first_token, times.total)
-        self._stream_timeout = aiohttp.ClientTimeout(total=None, connect=times.connect, sock_read=first)
+        self.timeouts = timeouts or Timeouts()
         self.sign = sign
         self.host = parts.hostname
-        self._base = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+        self._client = Client(parts, connect=self.timeouts.connect)
+        self._path = parts.path.rstrip("/")
         self._query = f"?{parts.query}" if parts.query else ""
         # For messages: a URL may carry a password or a key in its query.
         self.shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
-        self._headers = {"content-type": "application/json", "accept-encoding": "identity", **(headers or {})}
+        self._headers = {
+            "host": self._client.authority,
+            "accept": "application/json, text/event-stream",
+            "accept-encoding": "identity",
+            "content-type": "application/json",
+        }
+        if parts.username is not None:
+            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            self._headers["authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+        self._headers |= {name.lower(): value for name, value in (headers or {}).items()}
         self._secrets: tuple[str, ...] = ()
         if api_key is not None and (secret := api_key.get_secret_value()):
             if len(secret) >= _SECRET:
                 self._secrets = (secret,)
-            self._headers |= {key_header: secret} if key_header else {"authorization": f"Bearer {secret}"}
-        self._urls: dict[str, URL] = {}
-        self._session: aiohttp.ClientSession | None = None
+            self._headers |= {key_header.lower(): secret} if key_header else {"authorization": f"Bearer {secret}"}
+        self._common = head_of(self._headers)
+        self._heads: dict[str, bytes] = {}
 
     @asynccontextmanager
     async def post(
@@ -100,41 +106,31 @@ class Upstream:
         Raises:
             AthanorError: see `_refusal`; also for a connection that fails or breaks inside the block.
         """
-        now = asyncio.get_running_loop().time()
-        first, end = now + self.timeouts.first_token, now + self.timeouts.total
+        times = self.timeouts
+        first = asyncio.get_running_loop().time() + times.first_token
         try:
             if self.sign is not None:
                 headers = {**(headers or {}), **(await self._signed())}
-            response = await self._send(self._url(path), orjson.dumps(body), headers, stream=stream)
+            response = await self._client.post(
+                self._head(path, headers),
+                orjson.dumps(body),
+                silence=times.first_token if stream else None,
+                total=times.total,
+            )
             try:
                 if not 200 <= response.status < 300:
                     raise await self._refusal(response)
-                yield Reply(response.headers, self, response, first, end)
+                yield Reply(self, response, first)
             finally:
-                # A body that was read to its end has given its connection back; any other must not be used again.
                 response.close()
-        except TimeoutError as error:  # the HTTP client's own are of this kind too
+        except TimeoutError as error:
             raise EngineTimeoutError("The endpoint did not answer in time.", where=self.shown) from error
-        except aiohttp.ClientConnectorError as error:
+        except ConnectError as error:
             raise EngineUnavailableError(
                 "The endpoint cannot be reached.", where=self.shown, hint="Is it running, and is the URL right?"
             ) from error
-        except (aiohttp.ClientError, UnicodeError, ConnectionError) as error:
+        except BrokenError as error:
             raise EngineError(f"The connection broke: {self.clean(str(error))}.", where=self.shown) from error
-
-    async def _send(
-        self, url: URL, body: bytes, headers: Mapping[str, str] | None, *, stream: bool
-    ) -> aiohttp.ClientResponse:
-        session = self._session_now()
-        timeout = self._stream_timeout if stream else self._whole_timeout
-        # An endpoint may close an idle connection in the moment in which we take it for the next request.
-        kept = bool(getattr(session.connector, "_conns", None))
-        try:
-            return await session.post(url, data=body, headers=headers, allow_redirects=False, timeout=timeout)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            if not kept or isinstance(error, aiohttp.ClientConnectorError | TimeoutError):
-                raise
-        return await session.post(url, data=body, headers=headers, allow_redirects=False, timeout=timeout)
 
     async def _signed(self) -> Mapping[str, str]:
         assert self.sign is not None
@@ -155,47 +151,53 @@ class Upstream:
 
     async def aclose(self) -> None:
         """Close the pool. Streams that are open break."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._client.aclose()
 
     @property
     def connections(self) -> int:
         """Connections that are in use now."""
-        connector = self._session.connector if self._session is not None else None
-        return len(connector._acquired) if connector is not None else 0
+        return self._client.used
 
-    def _url(self, path: str) -> URL:
-        url = self._urls.get(path)
-        if url is None:
-            joined = f"{self._base}{path}"
-            if self._query:
-                joined += f"&{self._query[1:]}" if "?" in path else self._query
-            url = self._urls[path] = URL(joined, encoded=True)
-        return url
+    def _head(self, path: str, headers: Mapping[str, str] | None) -> bytes:
+        """The request's head; for a path it is made once."""
+        if headers:
+            return self._line(path) + head_of({**self._headers, **{n.lower(): v for n, v in headers.items()}})
+        head = self._heads.get(path)
+        if head is None:
+            head = self._heads[path] = self._line(path) + self._common
+        return head
 
-    def _session_now(self) -> aiohttp.ClientSession:
-        # Made on first use: it belongs to the event loop that it first ran on.
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-                auto_decompress=True,
-                headers=self._headers,
-                skip_auto_headers=("user-agent",),
-            )
-        return self._session
+    def _line(self, path: str) -> bytes:
+        target = f"{self._path}{path}"
+        if self._query:
+            target += f"&{self._query[1:]}" if "?" in path else self._query
+        # Percent signs stay: what is encoded already is not encoded again.
+        return b"POST %b HTTP/1.1\r\n" % quote(target, safe=_SAFE).encode()
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> AthanorError:
+    async def _refusal(self, response: Response) -> AthanorError:
         raw = b""
         try:
             async with asyncio.timeout(10):
-                async for chunk in response.content.iter_any():
+                while len(raw) <= _ERROR_BODY and (chunk := await response.readany()):
                     raw += chunk
-                    if len(raw) > _ERROR_BODY:
-                        break
-        except (TimeoutError, aiohttp.ClientError):
+        except (TimeoutError, BrokenError):
             pass  # the status is known; its words are a courtesy
         said = self.clean(body_message(raw))
         return refusal(response.status, response.headers, raw, said, where=self.shown)
+
+
+def head_of(headers: Mapping[str, str]) -> bytes:
+    """Header fields as they are sent.
+
+    Raises:
+        ConfigError: a name or a value that would end its line, or that is not in Latin-1.
+    """
+    lines = []
+    for name, value in headers.items():
+        if not _NAME.fullmatch(name) or not value.isprintable():
+            raise ConfigError("A header has a character that no header may have.", where=name[:60])
+        lines.append(f"{name}: {value}\r\n")
+    try:
+        return "".join(lines).encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise ConfigError("A header has a character that no header may have.") from error
