@@ -3,7 +3,7 @@
     python bench/_mock.py [--port 0] [--delay MS]
 
 It prints its URL. Words in the request choose what happens: `[fail]` answers HTTP 500, `[paced]` makes a stream of
-`PACED` pieces, 5 ms apart, and `[slow]` one of as many, 25 ms apart. Any other stream comes at once, in four pieces.
+`PACED` pieces, 5 ms apart, and `[slow]` one of as many, 100 ms apart. Any other stream comes at once, in four pieces.
 `GET /count` tells what has been seen.
 """
 
@@ -21,7 +21,7 @@ import uvloop
 ANSWER = "Hello from the mock upstream."
 USAGE = {"prompt_tokens": 10, "completion_tokens": 6, "total_tokens": 16}
 PACED = 20
-PAUSES = {b"[paced]": 0.005, b"[slow]": 0.025}
+PAUSES = {b"[paced]": 0.005, b"[slow]": 0.1}
 """Seconds between the pieces of a stream."""
 _CREATED = 1_780_000_000
 

@@ -159,8 +159,8 @@ def judge(found: dict[str, Any], *, quick: bool) -> list[tuple[str, bool | None,
     return [
         ("requests ended as planned", not other, f"{sum(outcomes.values())} of {sent}; {other or 'none'} else"),
         ("ledger rows == requests", total == sent and not found["lost"], f"{total} == {sent}"),
-        # The rest had been sent to the end before the server could know that nobody read it.
-        ("cancelled rows", 0.95 * cancelled <= early <= cancelled, f"{early} of {cancelled} that clients left"),
+        # On a machine that is out of breath, two seconds of stream may be over before the server notices.
+        ("cancelled rows", 0.99 * cancelled <= early <= cancelled, f"{early} of {cancelled} that clients left"),
         ("cancelled rows billed", billed == early, f"{billed} of {early}"),
         ("failed rows", bad == failed, f"{bad} == {failed}"),
         ("open requests and spans", found["open"] == 0, f"{found['open']:.0f}"),
