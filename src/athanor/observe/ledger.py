@@ -70,7 +70,6 @@ class Ledger:
         self._redact = tuple(redact)
         self._lock = threading.Lock()
         self._waiting: list[_Settled] = []
-        self._committing: list[_Settled] = []
         self.open_entries = 0
         """Requests that have begun and not been settled."""
         self.sinks: list[Sink] = []
@@ -104,7 +103,8 @@ class Ledger:
             first = len(self._waiting) == 1
         if first:
             try:
-                self._store.writer.submit(self._take).add_done_callback(self._done)
+                group: list[_Settled] = []
+                self._store.writer.submit(partial(self._take, group)).add_done_callback(partial(self._done, group))
             except AthanorError as error:
                 self._lose(self._drained(), error)
         await _whatever_happens(entry.stored)
@@ -119,11 +119,10 @@ class Ledger:
             taken, self._waiting = self._waiting, []
         return taken
 
-    def _take(self, conn: Connection) -> list[_Settled]:
+    def _take(self, group: list[_Settled], conn: Connection) -> None:
         """In the writer's thread: everything that waits, in one statement for each table."""
-        self._committing = self._drained()
-        self._insert(self._committing, conn)
-        return self._committing
+        group += self._drained()
+        self._insert(group, conn)
 
     def _insert(self, entries: Sequence[_Settled], conn: Connection) -> None:
         self._store.requests.insert([entry.record for entry in entries], conn=conn)
@@ -132,12 +131,13 @@ class Ledger:
         if said:
             self._store.contents.insert(said, conn=conn)
 
-    def _done(self, future: Future[list[_Settled]]) -> None:
+    def _done(self, group: list[_Settled], future: Future[None]) -> None:
         if (error := future.exception()) is not None:
-            self._again(self._committing, error)
+            # Where no transaction could be begun, nothing was taken: whoever waits would wait for ever.
+            self._again(group or self._drained(), error)
             return
         by_loop: dict[asyncio.AbstractEventLoop, list[_Settled]] = {}
-        for entry in future.result():
+        for entry in group:
             by_loop.setdefault(entry.loop, []).append(entry)
         for loop, entries in by_loop.items():
             _call(loop, entries)
