@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from athanor.engines import Engine
 from athanor.engines.adapters.scripted import ScriptedEngine
 from athanor.engines.wrappers import (
     Breaker,
@@ -49,7 +50,7 @@ def busy(retry_after: float) -> EngineUnavailableError:
     return EngineUnavailableError("busy", retry_after=retry_after)
 
 
-def retrying(engine: FakeEngine, clock: FakeClock | None = None, **policy: float) -> RetryEngine:
+def retrying(engine: Engine, clock: FakeClock | None = None, **policy: float) -> RetryEngine:
     return RetryEngine(
         engine, engine.profile.name, RetryPolicy(**policy), clock=clock or FakeClock(), dice=random.Random(1)
     )
@@ -267,6 +268,12 @@ class TestBreaker:
         found = await read(retrying(BreakerEngine(FakeEngine(), breaker), clock), ASK)
         assert isinstance(found.error, BreakerOpenError)
         assert clock.slept == []
+
+    async def test_tries_that_open_it_end_with_the_reason_for_that(self) -> None:
+        breaker, _ = self.make(failures=2)
+        found = await read(retrying(BreakerEngine(FakeEngine([busy(1)]), breaker), attempts=5), ASK)
+        assert type(found.error) is EngineUnavailableError
+        assert [outcome for _, outcome in found.span.tries()] == ["engine_unavailable"] * 2 + ["left_alone"]
 
     def test_is_shared_by_name_and_as_careful_as_anyone_wants(self) -> None:
         breakers = Breakers()

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from athanor.engines.base import Engine
 from athanor.engines.wrappers.base import speaks
+from athanor.engines.wrappers.breaker import BreakerOpenError
 from athanor.errors import AthanorError, EngineError
 from athanor.types import Context, Event, Request
 
@@ -41,7 +42,7 @@ async def attempt(
                 raise EngineError("The model ended its answer before it began.", where=target)
             outcome = "ok"
         except AthanorError as error:
-            outcome = error.code
+            outcome = "left_alone" if isinstance(error, BreakerOpenError) else error.code
             raise
         finally:
             span.set(outcome=outcome)

@@ -60,6 +60,7 @@ class RetryEngine(Wrapper):
 
     async def run(self, request: Request, ctx: Context) -> AsyncGenerator[Event, None]:
         wait, tried = 0.0, 0
+        before: AthanorError | None = None
         until = self._clock.now() + self._policy.total
         while True:
             tried += 1
@@ -71,7 +72,12 @@ class RetryEngine(Wrapper):
                         begun = begun or speaks(event)
                         yield event
                 return
+            except BreakerOpenError:
+                if before is None:
+                    raise
+                raise before from None  # why it was opened, just now, says more
             except AthanorError as error:
+                before = error
                 pause = None if begun else self._pause(error, tried)
                 if pause is None or self._clock.now() + pause >= until:
                     raise
@@ -81,7 +87,7 @@ class RetryEngine(Wrapper):
     def _pause(self, error: AthanorError, tried: int) -> float | None:
         """Seconds before the next try; `None` if there is to be none."""
         policy = self._policy
-        if tried >= policy.attempts or not may_repeat(error) or isinstance(error, BreakerOpenError):
+        if tried >= policy.attempts or not may_repeat(error):
             return None
         asked = error.retry_after or 0.0
         if asked > policy.longest_pause:
