@@ -197,7 +197,7 @@ class Cache:
         def ended(events: list[Event], noted: Noted) -> None:
             self._keep(miss, request.model, noted, events)
 
-        if flight is not None or not (use.read and use.write):
+        if flight is not None or not use.write:
             return _alone(engine, request, ctx, ended if use.write else None)
 
         def left() -> None:
