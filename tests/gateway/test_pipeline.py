@@ -10,7 +10,7 @@ import pytest
 from athanor.config import load_settings
 from athanor.errors import ConfigError, EngineError, NotFoundError
 from athanor.gateway import App, handle, open_app
-from athanor.types import Finished, Message, Request, Role, TextDelta
+from athanor.types import Finished, Message, Request, Role, Started, TextDelta
 from tests.gateway.conftest import Opener, context
 
 pytestmark = pytest.mark.anyio
@@ -31,6 +31,18 @@ async def test_a_request_leaves_one_row_and_one_trace(opened: Opener) -> None:
         assert row.first_token is not None
         spans = app.store.traces.get(ctx.trace)
         assert [span.parent for span in spans if span.name == "request"] == [None]
+
+
+async def test_the_first_event_is_started_and_the_last_one_is_on_the_books(opened: Opener) -> None:
+    async with opened() as app:
+        ctx = context(app)
+        kinds = []
+        async for event in handle(ask("one two"), ctx, app):
+            kinds.append(type(event))
+            stored = [row.trace for row in app.store.requests.list()]
+            assert (ctx.trace in stored) is isinstance(event, Finished), "acknowledged before it was written down"
+        assert kinds == [Started, TextDelta, TextDelta, Finished]
+        assert app.ledger.open_entries == 0
 
 
 async def test_a_caller_that_goes_away_is_billed_for_what_was_produced(opened: Opener) -> None:
