@@ -83,7 +83,9 @@ async def test_routes_are_shown_with_their_breakers(server: Server) -> None:
     await server.ask("Hello.")
     data = (await server.http.get("/api/routes")).json()["data"]
     assert [route["name"] for route in data] == list(ROUTES)
-    assert "classifier" in data[1]["error"]
+    assert [model["role"] for model in data[1]["models"]] == ["use", "task"]
+    assert data[0]["models"][0]["breaker"]["state"] == "open"
+    assert "classifier" in (await server.http.get("/api/routes/tasks/one")).json()["error"]
     found = (await server.http.get("/api/routes/main")).json()
     states = {model["name"]: model["breaker"]["state"] for model in found["models"]}
     assert states == {"broken": "open", "echo": "closed"}

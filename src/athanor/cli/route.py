@@ -46,7 +46,7 @@ def show_route(workspace: Workspace, name: str, *, as_json: bool) -> None:
         found = client.get(f"/api/routes/{path_of(name)}")
     if found["error"]:
         talk().print(f"[red]{escape(found['error'])}[/]")
-    rows = [_model_row(model) for model in found["models"] if "role" in model]
+    rows = [_model_row(model) for model in found["models"] if "breaker" in model]
     columns = ("MODEL", "ROLE", "BREAKER", "RUNNING", "FIRST TOKEN", "TOKENS/S", "QUALITY", "CONTEXT", "PRICE", "NOTE")
     show(found, json_=as_json, columns=columns, rows=rows, empty="Its models are not known.")
     if found["classifier"] and not as_json:
@@ -156,7 +156,9 @@ def _named(model: Mapping[str, Any]) -> str:
 
 
 def _left_alone(found: Mapping[str, Any]) -> str:
-    names = [m["name"] for m in found["models"] if m["breaker"]["state"] != "closed"]
+    if any("breaker" not in model for model in found["models"]):
+        return "not used yet"
+    names = [model["name"] for model in found["models"] if model["breaker"]["state"] != "closed"]
     return f"left alone: {', '.join(names)}" if names else ""
 
 

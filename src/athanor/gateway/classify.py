@@ -36,7 +36,7 @@ _PENALTIES = (1e-4, 1e-3, 1e-2)
 _STEPS = 500
 _BATCH = 64
 _OUTSIDE = 0.05
-"""Share of a label's own examples that are farther from their mean than what still counts as like them."""
+"""Share of a label's own examples that are left out of account as the strangest of them."""
 
 Progress = Callable[[int, int], Awaitable[None]]
 """Told how many texts of how many are embedded."""
@@ -208,10 +208,18 @@ def _fit_all(examples: Sequence[Example], vectors: Floats, embedder: str, confid
 
 
 def _surroundings(vectors: Floats, truth: Any, labels: int) -> tuple[Floats, Floats]:
-    """Of each label's examples: their mean direction, and the cosine with it that all but a few of them have."""
+    """Of each label's examples: their mean direction, and the cosine with it from which on a text is like them.
+
+    That is half way from what the examples of other labels have on average to what all but a few of its own have, so
+    that examples which are much alike do not make it narrow, and the scale is that of the embedder.
+    """
     centres = np.stack([vectors[truth == place].mean(axis=0) for place in range(labels)])
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-    reach = [np.quantile(vectors[truth == place] @ centres[place], _OUTSIDE) for place in range(labels)]
+    reach = []
+    for place in range(labels):
+        cosines = vectors @ centres[place]
+        own = float(np.quantile(cosines[truth == place], _OUTSIDE))
+        reach.append(min(own, (own + float(cosines[truth != place].mean())) / 2))
     return centres, np.array(reach)
 
 

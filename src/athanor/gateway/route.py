@@ -247,7 +247,7 @@ class Route(Wrapper):
         price = profile.price if profile is not None else None
         return {
             "name": name,
-            "role": "use" if name in settings.use else "fallback" if name in settings.fall_back_to else "task",
+            "role": role_of(settings, name),
             "weight": settings.weights.get(name),
             "labels": [label for task in settings.tasks if task.model == name for label in task.labels],
             "status": branch.member.state().status,
@@ -262,3 +262,8 @@ class Route(Wrapper):
             "breaker": branch.breaker.describe(),
             "load": branch.load.describe(),
         }
+
+
+def role_of(settings: RouteSettings, model: str) -> str:
+    """What a model is to a route: `use`, `fallback` or `task`."""
+    return "use" if model in settings.use else "fallback" if model in settings.fall_back_to else "task"

@@ -28,7 +28,7 @@ from athanor.engines.wrappers.retry import RetryPolicy
 from athanor.errors import AthanorError, ConfigError, NotFoundError
 from athanor.gateway import choice
 from athanor.gateway.classify import Classifier
-from athanor.gateway.route import Branch, EngineOf, Member, Route, Shared
+from athanor.gateway.route import Branch, EngineOf, Member, Route, Shared, role_of
 from athanor.observe import Metrics
 from athanor.types import Request
 
@@ -195,18 +195,31 @@ class Routes:
         Raises:
             NotFoundError: there is none.
         """
-        settings = self.settings_of(name)
+        self.settings_of(name)
         try:
             return {**(await self.get(name)).describe(), "error": ""}
         except AthanorError as error:
-            models = dict.fromkeys([*choice.names_of(settings), *settings.fall_back_to])
-            return {
-                "name": name,
-                "pick": settings.pick,
-                "models": [{"name": model} for model in models],
-                "classifier": None,
-                "error": str(error),
-            }
+            return {**self.outline(name), "error": str(error)}
+
+    def outline(self, name: str) -> dict[str, Any]:
+        """A route as its settings have it. What is known of its models is in it where it was used already.
+
+        Listing must not look for models: one from a hub would be loaded for that.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        settings = self.settings_of(name)
+        if name in self._routes:
+            return {**self._routes[name].describe(), "error": ""}
+        models = dict.fromkeys([*choice.names_of(settings), *settings.fall_back_to])
+        return {
+            "name": name,
+            "pick": settings.pick,
+            "models": [{"name": model, "role": role_of(settings, model)} for model in models],
+            "classifier": None,
+            "error": "",
+        }
 
     def _open(self) -> float:
         return float(sum(not breaker.ready for breaker in self.shared.breakers))

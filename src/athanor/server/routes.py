@@ -80,7 +80,7 @@ class TrainBody(_Body):
 @router.get("", summary="Routes")
 async def list_routes(app: App = Depends(application), _: Principal = Depends(principal)) -> JSON:
     routes = _routes(app)
-    return JSON({"data": [await routes.describe(name) for name in routes.names()]})
+    return JSON({"data": [routes.outline(name) for name in routes.names()]})
 
 
 @router.get("/{name:path}", summary="One route: its models, their breakers, loads and prices")
