@@ -143,6 +143,7 @@ def replay(
         ConfigError: no model may be picked.
     """
     loads, dice = Loads(), random.Random(seed)  # noqa: S311  the same each time
+    options = {name: Option(name=name, load=loads.get(name), profile=profile) for name, profile in profiles.items()}
     running: list[tuple[float, str]] = []
     rows: list[Replayed] = []
     cached = unanswered = 0
@@ -157,7 +158,6 @@ def replay(
             loads.get(heapq.heappop(running)[1]).outstanding -= 1
         found = demands.get(record.trace)
         demand = replace(found or Demand(prompt=0), prompt=record.usage.prompt_tokens)
-        options = {n: Option(name=n, load=loads.get(n), profile=profile) for n, profile in profiles.items()}
         names = choice.chain(settings, demand, options, dice)
         if not names:
             raise ConfigError("No model of the policy reaches its quality floor.", where="quality_floor")
