@@ -18,7 +18,7 @@ from athanor.errors import InputError
 from athanor.gateway import App
 from athanor.governance import Grant, Right, Teams, require
 from athanor.governance.keys import GRACE_SECONDS
-from athanor.server.auth import application, principal
+from athanor.server.auth import ROOMS, application, principal
 from athanor.types import ALL_SCOPES, NO_LIMITS, ApiKey, Limits, Principal, RoleName, Scopes, Team
 
 router = APIRouter(prefix="/api", tags=["administration"])
@@ -297,7 +297,7 @@ def _check_doors(request: Request, scopes: ScopesBody) -> None:
     Raises:
         InputError: there is no interface with such a name.
     """
-    known = sorted({door.name for door in request.app.state.doors})
+    known = sorted({*ROOMS, *(door.name for door in request.app.state.doors)})
     for door in scopes.doors or ():
         if "*" not in door and door not in known:
             raise InputError(

@@ -10,9 +10,12 @@ from starlette.datastructures import Headers
 from athanor.errors import AuthenticationError
 from athanor.gateway import App
 from athanor.gateway.cache.directives import parse_cache_control
+from athanor.governance import check_door
 from athanor.types import ApiKey, CacheUse, Context, Principal, new_id
 
 ANY_USE = CacheUse()
+ROOMS = ("api", "batches", "files", "metrics", "responses", "vector_stores")
+"""Parts of the API beside the doors to models, under the names that a key's scopes use."""
 
 
 async def application(request: Request) -> App:
@@ -38,8 +41,22 @@ def caller(headers: Headers, app: App) -> tuple[Principal, ApiKey]:
 
 
 async def principal(request: Request) -> Principal:
-    """Who asks, for routes that are no doors to a model. Raises as `caller`."""
-    return caller(request.headers, await application(request))[0]
+    """Who asks, for routes that are no doors to a model.
+
+    Raises:
+        AuthenticationError: as `caller`.
+        PermissionDeniedError: the key is not for this part of the API. Models may be listed with any key.
+    """
+    who, key = caller(request.headers, await application(request))
+    room = room_of(request.url.path)
+    if room != "models":
+        check_door(key, room)
+    return who
+
+
+def room_of(path: str) -> str:
+    """What a part of the API is called among the doors of a key: one of `ROOMS`, or `models`."""
+    return path.removeprefix("/v1").strip("/").partition("/")[0]
 
 
 async def context(request: Request) -> Context:

@@ -11,22 +11,28 @@ from starlette.responses import Response
 
 from athanor.errors import NotFoundError, UnsupportedError
 from athanor.gateway import App
+from athanor.governance import opens
 from athanor.server.auth import application, principal
+from athanor.server.reach import key
 from athanor.server.sse import JSON
 from athanor.server.wire import EmbeddingRequest
-from athanor.types import Principal
+from athanor.types import ApiKey, Principal
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
 
 @router.get("/models", summary="List models; knowledge bases are models too")
-async def list_models(app: App = Depends(application), _: Principal = Depends(principal)) -> dict[str, Any]:
-    return {"object": "list", "data": [_wire(name, owner) for name, owner in await _names(app)]}
+async def list_models(
+    app: App = Depends(application), _: Principal = Depends(principal), own: ApiKey = Depends(key)
+) -> dict[str, Any]:
+    return {"object": "list", "data": [_wire(name, owner) for name, owner in await _names(app, own)]}
 
 
 @router.get("/models/{model:path}", summary="One model")
-async def get_model(model: str, app: App = Depends(application), _: Principal = Depends(principal)) -> dict[str, Any]:
-    for name, owner in await _names(app):
+async def get_model(
+    model: str, app: App = Depends(application), _: Principal = Depends(principal), own: ApiKey = Depends(key)
+) -> dict[str, Any]:
+    for name, owner in await _names(app, own):
         if name == model:
             return _wire(name, owner)
     raise NotFoundError("There is no such model.", where=model, hint="GET /v1/models lists them.")
@@ -53,9 +59,11 @@ def _vector(row: bytes, encoding: str | None) -> str | list[float]:
     return base64.b64encode(row).decode() if encoding == "base64" else array("f", row).tolist()
 
 
-async def _names(app: App) -> list[tuple[str, str]]:
-    bases = [(base.name, "knowledge-base") for base in await app.knowledge.bases()]
-    return [*app.router.names(), *bases]
+async def _names(app: App, own: ApiKey) -> list[tuple[str, str]]:
+    """What the key opens, with its kind."""
+    models = [(name, owner) for name, owner in app.router.names() if opens(own, "models", name)]
+    bases = [base.name for base in await app.knowledge.bases() if opens(own, "knowledge", base.name)]
+    return [*models, *((name, "knowledge-base") for name in bases)]
 
 
 def _wire(name: str, owner: str) -> dict[str, Any]:

@@ -10,12 +10,13 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from athanor.gateway import App
-from athanor.governance import Right, require
+from athanor.governance import Right, opens, require
 from athanor.server.auth import application, principal
+from athanor.server.reach import key, reach
 from athanor.server.sse import JSON
-from athanor.types import Hit, Job, Principal
+from athanor.types import ApiKey, Hit, Job, Principal
 
-router = APIRouter(prefix="/api", tags=["athanor"])
+router = APIRouter(prefix="/api", tags=["athanor"], dependencies=[Depends(reach)])
 
 
 class _Body(BaseModel):
@@ -42,8 +43,8 @@ async def models(app: App = Depends(application), _: Principal = Depends(princip
 
 
 @router.get("/knowledge", summary="Knowledge bases")
-async def bases(app: App = Depends(application), _: Principal = Depends(principal)) -> JSON:
-    return JSON({"data": await app.knowledge.bases()})
+async def bases(app: App = Depends(application), _: Principal = Depends(principal), own: ApiKey = Depends(key)) -> JSON:
+    return JSON({"data": [base for base in await app.knowledge.bases() if opens(own, "knowledge", base.name)]})
 
 
 @router.post("/knowledge/{base}/sync", summary="Bring a knowledge base in step with a folder of this machine")

@@ -9,20 +9,25 @@ from fastapi import APIRouter, Depends
 
 from athanor.errors import NotFoundError
 from athanor.gateway import App
-from athanor.governance import Right, require
+from athanor.governance import Right, opens, require
 from athanor.rag import Ingestion
 from athanor.server.auth import application, principal
+from athanor.server.reach import key, may_name, reach
 from athanor.server.wire import SearchRequest, VectorStoreFileRequest, VectorStoreRequest, VectorStoreUpdate
-from athanor.types import Document, DocumentStatus, File, JobState, KnowledgeBase, Principal, new_id
+from athanor.types import ApiKey, Document, DocumentStatus, File, JobState, KnowledgeBase, Principal, new_id
 
-router = APIRouter(prefix="/v1/vector_stores", tags=["knowledge"])
+router = APIRouter(prefix="/v1/vector_stores", tags=["knowledge"], dependencies=[Depends(reach)])
 
 
 @router.post("", summary="Make a knowledge base")
 async def create(
-    body: VectorStoreRequest, app: App = Depends(application), who: Principal = Depends(principal)
+    body: VectorStoreRequest,
+    app: App = Depends(application),
+    who: Principal = Depends(principal),
+    own: ApiKey = Depends(key),
 ) -> dict[str, Any]:
     require(who, Right.BUILD)
+    may_name(own, body.name)
     base = await app.knowledge.create(body.name or new_id("kb"), by=who)
     if body.file_ids:
         await _attach(app, base, body.file_ids, who)
@@ -30,8 +35,11 @@ async def create(
 
 
 @router.get("", summary="List knowledge bases")
-async def list_stores(app: App = Depends(application), _: Principal = Depends(principal)) -> dict[str, Any]:
-    return _page([await _store(app, base) for base in await app.knowledge.bases()])
+async def list_stores(
+    app: App = Depends(application), _: Principal = Depends(principal), own: ApiKey = Depends(key)
+) -> dict[str, Any]:
+    found = [base for base in await app.knowledge.bases() if opens(own, "knowledge", base.name)]
+    return _page([await _store(app, base) for base in found])
 
 
 @router.get("/{store}", summary="One knowledge base")
@@ -41,11 +49,16 @@ async def get(store: str, app: App = Depends(application), _: Principal = Depend
 
 @router.post("/{store}", summary="Rename a knowledge base")
 async def update(
-    store: str, body: VectorStoreUpdate, app: App = Depends(application), who: Principal = Depends(principal)
+    store: str,
+    body: VectorStoreUpdate,
+    app: App = Depends(application),
+    who: Principal = Depends(principal),
+    own: ApiKey = Depends(key),
 ) -> dict[str, Any]:
     require(who, Right.BUILD)
     base = await app.knowledge.base(store)
     if body.name:
+        may_name(own, body.name)
         base = await app.knowledge.rename(base, body.name, by=who)
     return await _store(app, base)
 
