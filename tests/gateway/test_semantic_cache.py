@@ -115,6 +115,8 @@ def test_questions_that_may_be_the_same(one: str, two: str) -> None:
         ("Yes, it does.", "No, it does.", False),
         ("It does work.", "It does not work.", False),
         ("Use `a_b`.", "Use `a_c`.", False),
+        ("The red team won the last big match there.", "The red team of Peru won the last big match there.", False),
+        ("The red team won the last big match there.", "The red team won that last big match there.", True),
         ("Air is denser than steam.", "Steam is denser than air.", False),
         ("It is legal there.", "It is illegal there.", False),
         ("The estate pays off the debt.", "The heirs pay off the debt.", False),
