@@ -201,7 +201,7 @@ class LimitSettings(Section):
 
 
 class CacheSettings(Section):
-    """Answers that are kept and given again. See `docs/concepts/gateway.md`."""
+    """Answers that are kept and given again. See `docs/concepts/cache.md`."""
 
     mode: Literal["off", "exact", "semantic"] = "off"
     """`exact`: the same request by readers with the same rights. `semantic`: also a request that means the same, once

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from athanor.engines.needs import without_lacking
+from athanor.engines.wrappers import spent
 from athanor.errors import EngineError
 from athanor.gateway.app import App
 from athanor.types import Context, Event, Finished, Request, Started
@@ -19,7 +20,7 @@ async def handle(request: Request, ctx: Context, app: App) -> AsyncGenerator[Eve
     arrives here with their events, so that it is counted once.
     """
     end: Finished | None = None
-    async with app.ledger.open(request.model, ctx) as entry:
+    async with app.ledger.open(request.model, ctx, spent) as entry:
         ctx = entry.ctx
         target = await app.router.resolve(request.model, ctx)
         request, dropped = without_lacking(request, target.engine.profile)

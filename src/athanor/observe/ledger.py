@@ -29,6 +29,13 @@ log = logging.getLogger(__name__)
 Sink = Callable[[RequestRecord, Sequence[Span]], None]
 """Told of every settled request; must not block. For exporters."""
 
+Spent = Callable[[BaseException], Usage]
+
+
+def nothing(error: BaseException) -> Usage:
+    """For requests whose errors cost nothing."""
+    return NO_USAGE
+
 
 @dataclass(slots=True)
 class _Settled:
@@ -83,9 +90,13 @@ class Ledger:
         self._lost = metrics.counter("athanor_records_lost_total", "Requests whose row was not stored.")
         metrics.gauge("athanor_open_requests", "Requests under way.", lambda: self.open_entries)
 
-    def open(self, model: str, ctx: Context) -> Entry:
-        """A request for `model` that has begun: `async with ledger.open(…) as entry`."""
-        return Entry(self, model, ctx)
+    def open(self, model: str, ctx: Context, spent: Spent = nothing) -> Entry:
+        """A request for `model` that has begun: `async with ledger.open(…) as entry`.
+
+        Args:
+            spent: what was used before an error and no event has carried.
+        """
+        return Entry(self, model, ctx, spent)
 
     def records(self, ctx: Context) -> bool:
         """Are the texts of this caller recorded."""
@@ -228,8 +239,9 @@ class Entry:
     The status is `ok`, `cancelled` when the caller went away, or the code of the error that left the block.
     """
 
-    def __init__(self, ledger: Ledger, model: str, ctx: Context) -> None:
+    def __init__(self, ledger: Ledger, model: str, ctx: Context, spent: Spent) -> None:
         self._ledger = ledger
+        self._spent = spent
         self._model = model
         self._trace = Trace(ctx.trace, "request", {"model": model, "door": ctx.door})
         self._recording: Recording | None = None
@@ -269,6 +281,8 @@ class Entry:
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self._ledger.open_entries -= 1
         status = "ok" if error is None else status_of(error)
+        if error is not None:
+            self.usage += self._spent(error)
         # What failed tries have used, and no event has carried.
         self.usage += getattr(error, "spent", NO_USAGE)
         attributes = self._trace.root.attributes
