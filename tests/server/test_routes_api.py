@@ -201,3 +201,15 @@ async def test_users_may_look_and_nothing_else(server: Server, path: str, body: 
     assert (await server.http.get("/api/routes", headers=headers)).status_code == 200
     reply = await server.http.post(f"/api/routes/main/{path}", json=body, headers=headers)
     assert reply.status_code == 403
+
+
+async def test_only_the_owner_names_files_of_the_machine(server: Server) -> None:
+    _, secret = server.app.keys.create("operator", RoleName.OPERATOR)
+    headers = {"authorization": f"Bearer {secret.reveal()}"}
+    policy = {**ROUTES["tasks/one"], "classifier": "/etc/passwd"}
+    body = {"policy": policy}
+    assert (await server.http.post("/api/routes/main/replay", json=body, headers=headers)).status_code == 403
+    reply = await server.http.post("/api/routes/main/replay", json=body)
+    assert "cannot be read" in reply.json()["error"]["message"]
+    body = {"policy": {"use": ["small"]}}
+    assert (await server.http.post("/api/routes/main/replay", json=body, headers=headers)).status_code == 200

@@ -122,6 +122,9 @@ async def replay_route(
     require(who, Right.OPERATE)
     routes = _routes(app)
     settings = routes.settings_of(name) if body.policy is None else _settings(body.policy)
+    if body.policy is not None and settings.classifier is not None:
+        # Naming any file of the machine is the owner's right.
+        require(who, Right.ADMINISTER)
     route = await routes.draft(name, settings)
     asked = body.traffic or name
     records, contents, failed = await to_thread.run_sync(_load, app, body, asked)
