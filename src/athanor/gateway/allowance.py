@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from athanor.errors import BudgetError, RateLimitError
-from athanor.gateway.meters import PICO, Meter, pico, until_next
+from athanor.gateway.meters import PICO, Meter, pico
 from athanor.types import Limits
 
 _NEVER = {"x-should-retry": "false"}
 """Tells the vendors' SDKs that to ask again soon is no use."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """Who is billed."""
 
     kind: str
@@ -24,17 +23,21 @@ class Subject:
     limits: Limits
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(NamedTuple):
     """One moment, by the two clocks: Unix seconds for days, seconds that never go back for minutes."""
 
     wall: float
     ticks: float
     day: str
+    day_ends: float
+    month_ends: float
+
+    def left(self, period: str) -> float:
+        """Seconds until the `day` or `month` is over."""
+        return max(0.0, (self.day_ends if period == "day" else self.month_ends) - self.wall)
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(NamedTuple):
     """What a request takes. Money in `pico` dollars."""
 
     requests: int
@@ -103,7 +106,7 @@ def _check_money(subject: Subject, all_: Sequence[Subject], need: Need, now: Now
             where=subject.kind,
             hint=f"Ask for a shorter answer (max_tokens), wait for {'them' if soon else f'the next {word}'}, or have "
             "the budget raised.",
-            retry_after=1.0 if soon else until_next(now.wall, word),
+            retry_after=1.0 if soon else now.left(word),
             headers=headers(all_, now) | ({} if soon else _NEVER),
         )
 
@@ -127,7 +130,7 @@ def headers(subjects: Iterable[Subject], now: Now) -> dict[str, str]:
     left: dict[str, tuple[float, float, float]] = {}
 
     def note(what: str, limit: float, used: float, reset: float) -> None:
-        rest = max(0.0, limit - used)
+        rest = max(0, limit - used)
         if what not in left or rest < left[what][1]:
             left[what] = (limit, rest, reset)
 
@@ -140,9 +143,9 @@ def headers(subjects: Iterable[Subject], now: Now) -> dict[str, str]:
         if limits.concurrency is not None:
             note("concurrency", limits.concurrency, meter.running, 0.0)
         if limits.usd_per_day is not None:
-            note("usd", limits.usd_per_day, (meter.day_usd + meter.held) / PICO, until_next(now.wall, "day"))
+            note("usd", limits.usd_per_day, (meter.day_usd + meter.held) / PICO, now.left("day"))
         if limits.usd_per_month is not None:
-            note("usd", limits.usd_per_month, (meter.month_usd + meter.held) / PICO, until_next(now.wall, "month"))
+            note("usd", limits.usd_per_month, (meter.month_usd + meter.held) / PICO, now.left("month"))
     found = {}
     for what, (limit, rest, reset) in left.items():
         found[f"x-ratelimit-limit-{what}"] = _number(limit)
@@ -153,4 +156,4 @@ def headers(subjects: Iterable[Subject], now: Now) -> dict[str, str]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.6f}".rstrip("0").rstrip(".")
+    return str(value) if isinstance(value, int) else f"{value:.6f}".rstrip("0").rstrip(".")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from athanor.types import Attachment, Image, Request
 
@@ -18,8 +18,7 @@ _CALL_TOKENS = 8
 _TOOL_TOKENS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(NamedTuple):
     """Tokens of a prompt."""
 
     likely: int

@@ -22,7 +22,7 @@ from athanor.engines.wrappers import Wrapper
 from athanor.gateway.allowance import Need, Now, Subject, admit, bounded
 from athanor.gateway.estimate import estimate, size
 from athanor.gateway.holds import Hold, Part
-from athanor.gateway.meters import PICO, Meter, day_of, pico
+from athanor.gateway.meters import PICO, Meter, day_of, ends, pico
 from athanor.types import NO_LIMITS, Context, Event, Limits, Profile, Request, Usage
 
 __all__ = ["Hold", "Limiter", "Part", "Within", "estimate"]
@@ -49,23 +49,22 @@ class Limiter:
         clock: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._system = system
+        self._system = NO_LIMITS if system == NO_LIMITS else system  # told apart by identity, on every request
         self._clock = clock
         self._ticks = ticks
         self._meters: dict[tuple[str, str], Meter] = {}
         self._open: dict[str, Hold] = {}
-        self._day = ("", 0.0)
+        self._day = ("", 0.0, 0.0)
+        """Today, and when the day and the month are over."""
         self._rates: dict[str, float] = {}
         self._accounts: dict[str, str] = {}
 
     def now(self) -> Now:
         """This moment. The day never goes back, whatever is done to the machine's clock."""
         wall = self._clock()
-        day, until = self._day
-        if wall >= until:
-            day = day_of(wall)
-            self._day = (day, (wall // 86400 + 1) * 86400)
-        return Now(wall, self._ticks(), day)
+        if wall >= self._day[1]:
+            self._day = (day_of(wall), *ends(wall))
+        return Now(wall, self._ticks(), *self._day)
 
     def restore(self, today: Spent, month: Spent, successors: Mapping[str, str] | None = None) -> None:
         """Take over what the ledger says was spent, before the first hold.

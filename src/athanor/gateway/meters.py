@@ -118,11 +118,9 @@ def day_of(now: float) -> str:
     return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
 
 
-def until_next(now: float, word: str) -> float:
-    """Seconds until the next `day` or `month` begins, UTC."""
+def ends(now: float) -> tuple[float, float]:
+    """When the day and the month of a time in Unix seconds are over, UTC."""
     today = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    if word == "day":
-        return today.timestamp() + 86400 - now
     first = today.replace(day=1)
     following = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
-    return following.timestamp() - now
+    return today.timestamp() + 86400, following.timestamp()
