@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager, suppress
@@ -16,16 +18,19 @@ from pathlib import Path
 import anyio
 import uvicorn
 from anyio import TASK_STATUS_IGNORED, to_thread
-from anyio.abc import TaskStatus
+from anyio.abc import TaskGroup, TaskStatus
 from anyio.from_thread import start_blocking_portal
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from athanor.config import Settings
-from athanor.errors import ConfigError
+from athanor.errors import AthanorError, ConfigError
 from athanor.gateway import App, open_app
+from athanor.observe.retention import expire
 from athanor.server import create_app, front
 from athanor.worker import Runner
+
+log = logging.getLogger(__name__)
 
 LOOP = {"use_uvloop": find_spec("uvloop") is not None}
 """For anyio: a request costs a third less processor time on it than on asyncio's own loop."""
@@ -94,6 +99,8 @@ async def serve(
             if settings.store.url is None:
                 # This process alone holds the database: whoever ran these jobs is dead, and nobody waits for a lease.
                 await to_thread.run_sync(app.store.jobs.release)
+            if settings.traces.otlp_url is not None:
+                _export(app, group)
             http = create_app(app)
             server = _Server(front(http))
             group.start_soon(_until_stopped, server, bound, group.cancel_scope)
@@ -107,10 +114,22 @@ async def serve(
             task_status.started(url)
 
 
+def _export(app: App, group: TaskGroup) -> None:
+    from athanor.observe.otlp import Exporter  # noqa: PLC0415  most servers have no collector
+
+    exporter = Exporter(app.settings, app.metrics, instance=app.instance)
+    app.ledger.sinks.append(exporter.add)
+    group.start_soon(exporter.run)
+
+
 async def _collect_daily(app: App) -> None:
-    """Remove blobs that nothing refers to any more."""
+    """Remove blobs that nothing refers to any more, and what of requests is older than it may be."""
     while True:
-        await to_thread.run_sync(app.store.collect)
+        try:
+            await to_thread.run_sync(app.store.collect)
+            await to_thread.run_sync(expire, app.store, app.settings.traces, time.time())
+        except AthanorError as error:
+            log.error("the daily clearing failed, and is tried again tomorrow: %s", error)
         await anyio.sleep(86_400)
 
 
