@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -411,6 +411,7 @@ def test_headers_tell_the_tightest_limit() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 200), st.integers(1, 50)), max_size=40))
+@example([(0.9, 1), (60.5, 1)])
 @settings(max_examples=100, deadline=None)
 def test_a_window_never_forgets_too_early(events: list[tuple[float, int]]) -> None:
     """Whatever was counted in the last 60 seconds is in the sum."""

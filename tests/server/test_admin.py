@@ -255,6 +255,22 @@ async def test_an_expired_key_opens_nothing(tmp_path: Path) -> None:
         assert (await server.call("GET", "/v1/models", late))[0] == 401
 
 
+async def test_the_command_line_goes_on_when_its_own_key_is_rotated(tmp_path: Path) -> None:
+    async with inside(tmp_path) as server:
+        file = server.app.settings.home / "local.key"
+        before = file.read_text()
+        headers = {"authorization": f"Bearer {before}"}
+        _, key = server.app.keys.identify(before)
+        other, _ = server.key("other")
+        await server.call("POST", f"/api/keys/{other.id}/rotate", headers, {})
+        assert file.read_text() == before
+        _, made, _ = await server.call("POST", f"/api/keys/{key.id}/rotate", headers, {"grace_hours": 0})
+        assert file.read_text() == made["secret"] != before
+        assert file.stat().st_mode & 0o077 == 0
+        assert (await server.call("GET", "/api/keys", headers))[0] == 401
+        assert (await server.call("GET", "/api/keys", {"authorization": f"Bearer {file.read_text()}"}))[0] == 200
+
+
 async def test_rotation_through_the_api(tmp_path: Path) -> None:
     async with inside(tmp_path) as server:
         _, admin = server.key("root", RoleName.ADMIN)

@@ -7,111 +7,20 @@ merging (RFC 7396): what is not named stays, and `null` takes a limit away.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, replace
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, ConfigDict, Field
 
-from athanor.errors import InputError
+from athanor.errors import AthanorError, InputError
 from athanor.gateway import App
-from athanor.governance import Grant, Right, Teams, require
-from athanor.governance.keys import GRACE_SECONDS
+from athanor.governance import Grant, Right, Secret, Teams, require
 from athanor.server.auth import ROOMS, application, principal
-from athanor.types import ALL_SCOPES, NO_LIMITS, ApiKey, Limits, Principal, RoleName, Scopes, Team
+from athanor.server.wire.admin import KeyChange, Move, NewKey, NewTeam, Rotation, ScopesBody, TeamChange
+from athanor.types import ALL_SCOPES, NO_LIMITS, ApiKey, Limits, Principal, Team
 
 router = APIRouter(prefix="/api", tags=["administration"])
-
-_Name = Annotated[str, Field(min_length=1, max_length=100)]
-_Count = Annotated[int, Field(ge=0, le=2**53)]
-_Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-_Patterns = Annotated[tuple[_Name, ...], Field(max_length=1000)]
-_Days = Annotated[float, Field(gt=0, le=36500)]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LimitsBody(_Body):
-    """Limits; what is absent stays as it is, and `null` is without a limit."""
-
-    requests_per_minute: _Count | None = None
-    tokens_per_minute: _Count | None = None
-    concurrency: _Count | None = None
-    usd_per_day: _Usd | None = None
-    usd_per_month: _Usd | None = None
-
-    def over(self, before: Limits) -> Limits:
-        return replace(before, **self.model_dump(exclude_unset=True))
-
-
-class ScopesBody(_Body):
-    """Names, with `*` as a wildcard; what is absent stays as it is, and `null` is everything."""
-
-    models: _Patterns | None = None
-    knowledge: _Patterns | None = None
-    doors: _Patterns | None = None
-
-    def over(self, before: Scopes) -> Scopes:
-        return replace(before, **self.model_dump(exclude_unset=True))
-
-
-class NewKey(_Body):
-    """A new key for the principal `name`, who is made if there is none."""
-
-    name: _Name
-    role: RoleName = RoleName.USER
-    key_name: Annotated[str, Field(max_length=100)] = ""
-    team: _Name | None = None
-    days: _Days | None = None
-    scopes: ScopesBody = ScopesBody()
-    limits: LimitsBody = LimitsBody()
-    record_content: bool = False
-
-
-class KeyChange(_Body):
-    """What to change of a key; what is absent stays as it is."""
-
-    name: _Name | None = None
-    days: _Days | None = None
-    """From now on; `null` is for ever."""
-    scopes: ScopesBody = ScopesBody()
-    limits: LimitsBody = LimitsBody()
-    record_content: bool = False
-
-    def over(self, key: ApiKey) -> ApiKey:
-        given: dict[str, Any] = self.model_dump(exclude_unset=True, include={"name", "record_content"})
-        if "days" in self.model_fields_set:
-            given["expires_at"] = _end(self.days)
-        return replace(key, **given, scopes=self.scopes.over(key.scopes), limits=self.limits.over(key.limits))
-
-
-class Rotation(_Body):
-    """How to rotate a key."""
-
-    grace_hours: Annotated[float, Field(ge=0, le=8760)] = GRACE_SECONDS / 3600
-    """How long the old one works on."""
-
-
-class NewTeam(_Body):
-    """A new team."""
-
-    name: _Name
-    limits: LimitsBody = LimitsBody()
-
-
-class TeamChange(_Body):
-    """What to change of a team."""
-
-    limits: LimitsBody
-
-
-class Move(_Body):
-    """The team that a principal goes into; `null` is none."""
-
-    team: _Name | None
 
 
 async def reader(who: Principal = Depends(principal)) -> Principal:
@@ -137,7 +46,7 @@ async def create_key(
 ) -> dict[str, Any]:
     _check_doors(request, body.scopes)
     grant = Grant(
-        expires_at=_end(body.days),
+        expires_at=body.expires_at(),
         scopes=body.scopes.over(ALL_SCOPES),
         limits=body.limits.over(NO_LIMITS),
         record_content=body.record_content,
@@ -171,7 +80,14 @@ async def change_key(
 async def rotate_key(
     key: str, body: Rotation, app: App = Depends(application), who: Principal = Depends(admin)
 ) -> dict[str, Any]:
-    new, secret = await to_thread.run_sync(lambda: app.keys.rotate(key, grace=3600 * body.grace_hours, by=who))
+    def rotate() -> tuple[ApiKey, Secret]:
+        local = _is_local(app, key)
+        made = app.keys.rotate(key, grace=3600 * body.grace_hours, by=who)
+        if local:
+            _write_local(app, made[1])
+        return made
+
+    new, secret = await to_thread.run_sync(rotate)
     app.limits.follow(key, new.id)
     old, _ = await to_thread.run_sync(app.keys.get, key)
     return await _one(new, app) | {"secret": secret.reveal(), "replaces": key, "old_ends_at": old.expires_at}
@@ -242,6 +158,22 @@ async def spending(
     return {"data": rows}
 
 
+def _is_local(app: App, key: str) -> bool:
+    """Is it the key of whoever owns the home folder, which the command line reads there."""
+    try:
+        return app.keys.identify((app.settings.home / "local.key").read_text().strip())[1].id == key
+    except (OSError, AthanorError):
+        return False
+
+
+def _write_local(app: App, secret: Secret) -> None:
+    path = app.settings.home / "local.key"
+    fresh = path.with_suffix(".new")
+    fresh.touch(mode=0o600)
+    fresh.write_text(secret.reveal())
+    fresh.replace(path)
+
+
 def _limited(noun: Team | ApiKey, spent: dict[str, float]) -> dict[str, Any]:
     return {"id": noun.id, "name": noun.name, "limits": asdict(noun.limits), **spent}
 
@@ -285,10 +217,6 @@ def _team(team: Team, app: App, members: list[Principal] | None = None) -> dict[
 
 def _principal(found: Principal) -> dict[str, Any]:
     return {"id": found.id, "name": found.name, "role": found.role, "team": found.team.name if found.team else None}
-
-
-def _end(days: float | None) -> float | None:
-    return None if days is None else time.time() + 86400 * days
 
 
 def _check_doors(request: Request, scopes: ScopesBody) -> None:
