@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import orjson
@@ -34,8 +34,11 @@ from athanor.types import (
     Finished,
     FinishReason,
     Profile,
+    ReasoningDelta,
     Request,
     TextDelta,
+    TokenLogprob,
+    ToolCallDelta,
     Usage,
 )
 
@@ -52,11 +55,33 @@ SCRIPTED_PROFILE = Profile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A tool call of a rule."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What to answer when `pattern` is found in the last user message. The first rule that matches wins."""
+    """What to answer when `pattern` is found in the last message. The first rule that matches wins.
+
+    `reasoning`, `calls`, `logprobs` and `finish` are for the engine in the server's own process: what runs in a process
+    of its own gives text, as local models do.
+    """
 
     pattern: str
     answer: str = ""
+    after: Literal["user", "tool"] = "user"
+    """Whose message has to come last, and is searched."""
+    reasoning: str = ""
+    """What it thinks before it answers."""
+    calls: tuple[Call, ...] = ()
+    """Tools that it calls after its answer, where they are in the request."""
+    logprobs: bool = False
+    """Tokens come with made-up log-probabilities, where they are asked for."""
+    finish: Literal["stop", "length", "filtered"] = "stop"
+    """Why the answer ends, where nothing else ends it."""
     delay: float = 0.0
     """Seconds before each token."""
     then: Literal["finish", "error", "crash", "hang"] = "finish"
@@ -65,7 +90,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """Rules, and what to do where none matches: echo the question."""
+    """Rules, and what to do where none matches: echo the last message."""
 
     rules: tuple[Rule, ...] = ()
     delay: float = 0.0
@@ -74,8 +99,9 @@ class Script:
     load_error: str = ""
     """Loading fails with this text."""
 
-    def rule_for(self, question: str) -> Rule:
-        found = next((rule for rule in self.rules if re.search(rule.pattern, question)), None)
+    def rule_for(self, question: str, after: str = "user") -> Rule:
+        fits = (rule for rule in self.rules if rule.after == after and re.search(rule.pattern, question))
+        found = next(fits, None)
         return found or Rule(pattern="", answer=question, delay=self.delay)
 
 
@@ -88,6 +114,8 @@ class _Plan:
     pieces: tuple[tuple[str, int], ...]
     """Text, and the tokens it took."""
     reason: str
+    stopped: bool
+    """A stop string ended it."""
 
 
 def _plan(script: Script, header: Mapping[str, Any], context: int) -> _Plan:
@@ -95,8 +123,12 @@ def _plan(script: Script, header: Mapping[str, Any], context: int) -> _Plan:
     prompt = sum(len(_TOKEN.findall(message["content"])) for message in header["messages"])
     if prompt >= context:
         raise too_long(prompt, context)
-    questions = [m["content"] for m in header["messages"] if m["role"] == "user"]
-    rule = script.rule_for(questions[-1] if questions else "")
+    last = header["messages"][-1] if header["messages"] else {"role": "user", "content": ""}
+    if last["role"] == "tool":
+        rule = script.rule_for(last["content"], "tool")
+    else:
+        questions = [m["content"] for m in header["messages"] if m["role"] == "user"]
+        rule = script.rule_for(questions[-1] if questions else "")
     answer = rule.answer
     if header["json_schema"] is not None:
         answer = orjson.dumps(smallest_instance(header["json_schema"])).decode()
@@ -109,8 +141,8 @@ def _plan(script: Script, header: Mapping[str, Any], context: int) -> _Plan:
         if stop.stopped:
             break
     pieces.append((stop.flush(), 0))
-    reason = "length" if len(tokens) > room and not stop.stopped else "stop"
-    return _Plan(rule, prompt, tuple(pieces), reason)
+    reason = "length" if len(tokens) > room and not stop.stopped else rule.finish
+    return _Plan(rule, prompt, tuple(pieces), reason, stop.stopped)
 
 
 def _usages(plan: _Plan) -> Iterator[tuple[str, dict[str, int]]]:
@@ -148,7 +180,7 @@ class ScriptedEngine:
         """
         fields = dict(script)
         process = fields.pop("process", False)
-        rules = tuple(Rule(**rule) for rule in fields.pop("rules", ()))
+        rules = tuple(map(_rule, fields.pop("rules", ())))
         kind = ScriptedProcessEngine if process else ScriptedEngine
         return kind(Script(rules=rules, **fields), profile=profile)
 
@@ -190,20 +222,57 @@ class ScriptedEngine:
         self.requests.append(request)
         self.active += 1
         try:
-            async for event in self._play(plan):
+            async for event in self._play(plan, request):
                 yield event
         finally:
             self.active -= 1
 
-    async def _play(self, plan: _Plan) -> AsyncGenerator[Event, None]:
+    async def _play(self, plan: _Plan, request: Request) -> AsyncGenerator[Event, None]:
+        rule = plan.rule
+        if rule.reasoning:
+            for token in _TOKEN.findall(rule.reasoning):
+                await asyncio.sleep(rule.delay)
+                yield ReasoningDelta(text=token, usage=Usage(completion_tokens=1, reasoning_tokens=1))
         for text, usage in _usages(plan):
-            if plan.rule.delay:
-                await asyncio.sleep(plan.rule.delay)
+            if rule.delay:
+                await asyncio.sleep(rule.delay)
             if text:
-                yield TextDelta(text=text, usage=Usage(**usage))
-        if plan.rule.then != "finish":
+                yield TextDelta(text=text, usage=Usage(**usage), logprobs=_logprobs(text, rule, request))
+        if rule.then != "finish":
             raise EngineError("The scripted model failed as its rule says.")
-        yield Finished(reason=FinishReason(plan.reason), usage=Usage(**usage))
+        called = False
+        if not plan.stopped and plan.reason == "stop":
+            for event in _calls(rule, request):
+                called = True
+                yield event
+        reason = FinishReason.TOOL_CALLS if called else FinishReason(plan.reason)
+        yield Finished(reason=reason, usage=Usage(**usage))
+
+
+def _rule(fields: Mapping[str, Any]) -> Rule:
+    calls = tuple(Call(**call) for call in fields.get("calls", ()))
+    return Rule(**{**fields, "calls": calls})
+
+
+def _logprobs(text: str, rule: Rule, request: Request) -> tuple[TokenLogprob, ...]:
+    if request.logprobs is None or not rule.logprobs:
+        return ()
+    top = ((text, -0.25), *((f"{text}{i}", -2.0 - i) for i in range(1, request.logprobs)))
+    return (TokenLogprob(token=text, logprob=-0.25, top=top[: request.logprobs]),)
+
+
+def _calls(rule: Rule, request: Request) -> Iterator[ToolCallDelta]:
+    """Calls in pieces, as vendors send them: the name first, then the arguments in three."""
+    names = {tool.name for tool in request.tools}
+    if request.tool_choice.mode == "none":
+        return
+    wanted = [call for call in rule.calls if call.name in names]
+    for index, call in enumerate(wanted[:1] if request.tool_choice.parallel is False else wanted):
+        yield ToolCallDelta(index=index, id=f"call_{index + 1}", name=call.name, usage=Usage(completion_tokens=1))
+        raw = orjson.dumps(call.arguments).decode()
+        for piece in (raw[:3], raw[3:9], raw[9:]):
+            if piece:
+                yield ToolCallDelta(index=index, arguments=piece, usage=Usage(completion_tokens=1))
 
 
 class ScriptedProcessEngine(LocalEngine):
@@ -220,6 +289,9 @@ class ScriptedProcessEngine(LocalEngine):
         settings: LocalSettings | None = None,
     ) -> None:
         self._script = script or Script()
+        for rule in self._script.rules:
+            if rule.reasoning or rule.calls or rule.logprobs:
+                raise TypeError("a process of its own gives text: reasoning, calls and logprobs are not for it")
         super().__init__(profile, ResolvedModel(profile=profile), settings)
 
     def worker_settings(self, profile: Profile, model: ResolvedModel, settings: LocalSettings) -> Mapping[str, Any]:
@@ -236,7 +308,7 @@ class ScriptedBackend:
     def load(self, settings: Mapping[str, Any], emit: Emit) -> Mapping[str, Any]:
         script = dict(settings["script"])
         rules: Sequence[Mapping[str, Any]] = script.pop("rules")
-        self._script = Script(rules=tuple(Rule(**rule) for rule in rules), **script)
+        self._script = Script(rules=tuple(map(_rule, rules)), **script)
         self._emit = emit
         self._context = int(settings["context"])
         time.sleep(self._script.load_delay)
