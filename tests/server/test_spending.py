@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from pathlib import Path
 
 import httpx
 import pytest
 
+from athanor.store import Store
 from athanor.types import Limits, RoleName
 from athanor.worker import Runner
 from tests.live import Server
@@ -119,48 +121,92 @@ price = {{ completion = 2500.0 }}
 """
 
 
-@pytest.mark.weights
-async def test_no_budget_is_lost_by_a_kill(tmp_path: Path) -> None:
-    script = tmp_path / "script.json"
-    script.write_text(json.dumps({"delay": 0.002}))
-    server = Server(tmp_path / "home", settings=KILLED.format(script=script)).start()
-    try:
-        with server.client() as admin:
-            key = admin.post("/api/keys", json={"name": "app", "limits": {"usd_per_day": 0.60}}).json()
-        headers = {"authorization": f"Bearer {key['secret']}"}
-        body = {
-            "model": "priced",
-            "max_tokens": 4,
-            "messages": [{"role": "user", "content": "one two three four"}],
-        }
-        acknowledged = 0
+BODY = {
+    "model": "priced",
+    "max_tokens": 4,
+    "messages": [{"role": "user", "content": "one two three four"}],
+}
+
+
+class Load:
+    """Clients that ask until they are refused or the server is gone, and count what was acknowledged."""
+
+    CLIENTS = 8
+
+    def __init__(self, server: Server, secret: str) -> None:
+        self.server = server
+        self.headers = {"authorization": f"Bearer {secret}"}
+        self.traces: list[str] = []
+        """Of every answer that arrived whole."""
+
+    async def ask(self, http: httpx.AsyncClient) -> int:
+        reply = await http.post(f"{self.server.url}/v1/chat/completions", json=BODY, headers=self.headers)
+        if reply.status_code == 200:
+            self.traces.append(reply.json()["athanor"]["trace"])
+        return reply.status_code
+
+    async def until_killed(self, answers: int) -> None:
+        """Load the server, and kill it when so many more answers have arrived."""
+        target = len(self.traces) + answers
 
         async def client(http: httpx.AsyncClient) -> None:
-            nonlocal acknowledged
             try:
-                while (
-                    await http.post(f"{server.url}/v1/chat/completions", json=body, headers=headers)
-                ).status_code == 200:
-                    acknowledged += 1
-                    if acknowledged == 25:
-                        server.kill()
+                while await self.ask(http) == 200:
+                    if len(self.traces) == target:
+                        self.server.kill()
             except httpx.HTTPError:
                 return
 
         async with httpx.AsyncClient(timeout=20) as http:
-            await asyncio.gather(*(client(http) for _ in range(8)))
-        assert acknowledged >= 25
-        server.start()
-        with server.client() as admin:
-            (row,) = [k for k in admin.get("/api/keys").json()["data"] if k["id"] == key["id"]]
-            ledger = row["spent"]["usd_today"]
-            # Those that were under way may be on the books without having been acknowledged, never the other way.
-            assert 0.01 * acknowledged - 1e-9 <= ledger <= 0.01 * (acknowledged + 8) + 1e-9
+            await asyncio.gather(*(client(http) for _ in range(self.CLIENTS)))
+        assert len(self.traces) >= target
+
+    async def until_refused(self) -> int:
+        """How many more answers there are, one after the other."""
+        count = len(self.traces)
         async with httpx.AsyncClient(timeout=20) as http:
-            statuses = [
-                (await http.post(f"{server.url}/v1/chat/completions", json=body, headers=headers)).status_code
-                for _ in range(60 - round(100 * ledger) + 2)
-            ]
-        assert statuses == [200] * (60 - round(100 * ledger)) + [429, 429]
+            while await self.ask(http) == 200:
+                pass
+            assert await self.ask(http) == 429
+        return len(self.traces) - count
+
+
+async def survive(tmp_path: Path, kills: int) -> None:
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps({"delay": 0.002}))
+    fit = 40 * (kills + 1)
+    server = Server(tmp_path / "home", settings=KILLED.format(script=script)).start()
+    moments = random.Random(5)
+    try:
+        with server.client() as admin:
+            key = admin.post("/api/keys", json={"name": "app", "limits": {"usd_per_day": 0.01 * fit}}).json()
+        load = Load(server, key["secret"])
+        for turn in range(1, kills + 1):
+            await load.until_killed(moments.randint(1, 25))
+            server.start()
+            with server.client() as admin:
+                spent = admin.get(f"/api/keys/{key['id']}").json()["spent"]["usd_today"]
+            # Those that were under way may be on the books without having been acknowledged, never the other way.
+            assert 0 <= round(100 * spent) - len(load.traces) <= turn * load.CLIENTS
+        assert await load.until_refused() == fit - round(100 * spent)
     finally:
         server.stop()
+    store = Store.open(f"sqlite:///{server.home / 'athanor.db'}", blobs=server.home / "blobs")
+    try:
+        booked = {row.trace: row for row in store.requests.list(key=key["id"], status="ok", limit=10_000)}
+        assert set(load.traces) <= set(booked), "an acknowledged answer is missing"
+        assert sum(row.usage.cost for row in booked.values()) == pytest.approx(0.01 * fit)
+    finally:
+        store.close()
+
+
+@pytest.mark.weights
+async def test_no_budget_is_lost_by_two_kills(tmp_path: Path) -> None:
+    await survive(tmp_path, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.weights
+@pytest.mark.timeout(900)
+async def test_no_budget_is_lost_by_fifty_kills(tmp_path: Path) -> None:
+    await survive(tmp_path, 50)
