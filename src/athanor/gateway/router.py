@@ -62,7 +62,10 @@ class Router:
             for model in (*route.use, *route.fall_back_to, *(task.model for task in route.tasks)):
                 if model not in models:
                     raise ConfigError(f"The route {name!r} uses {model!r}, which is no model.", where=f"routes.{name}")
-        self.routes = Routes(settings.routes, self._model, home=settings.home, embedder=embedder, metrics=metrics)
+        total = max([600.0, *(entry.timeouts.total_s for entry in settings.models.values())])
+        self.routes = Routes(
+            settings.routes, self._model, home=settings.home, embedder=embedder, metrics=metrics, total_s=total
+        )
         self._embedders = {
             name: build_embedder(name, entry) for name, entry in settings.models.items() if entry.embeddings
         }
