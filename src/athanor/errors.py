@@ -15,8 +15,11 @@ Each error says what happened (`message`), where (`where`: a file, a key, a para
     ├── RequestTimeoutError      request_timeout       408  the caller did not send its request in time
     ├── ConflictError            conflict              409
     ├── TooLargeError            too_large             413
+    │   ├── UrlTooLongError      url_too_long          414
+    │   └── HeadTooLargeError    headers_too_large     431
     ├── RateLimitError           rate_limited          429  requests, tokens or concurrency; says when to come back
     ├── BudgetError              budget_exceeded       429  the money of a day or month is spent
+    ├── OverloadedError          overloaded            503  more connections than this server may hold
     ├── EngineError              engine_failed         502  the model failed while answering
     │   ├── EngineCrashedError   engine_crashed        502  its process died under the request
     │   ├── EngineUnavailableError engine_unavailable  503  it is loading, backing off, busy, or out of reach
@@ -122,6 +125,22 @@ class ConflictError(AthanorError):
 class TooLargeError(AthanorError):
     code = "too_large"
     status = 413
+
+
+class UrlTooLongError(TooLargeError):
+    code = "url_too_long"
+    status = 414
+
+
+class HeadTooLargeError(TooLargeError):
+    code = "headers_too_large"
+    status = 431
+
+
+class OverloadedError(AthanorError):
+    code = "overloaded"
+    status = 503
+    retry_after = 1.0
 
 
 class RateLimitError(AthanorError):

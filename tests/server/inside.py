@@ -18,6 +18,7 @@ from athanor.config import load_settings
 from athanor.gateway import App, open_app
 from athanor.governance import Grant
 from athanor.server import create_app, front
+from athanor.server.protocol import bounded
 from athanor.testing import HashEmbedder, OverlapReranker
 from athanor.types import ApiKey, Limits, RoleName
 
@@ -70,7 +71,7 @@ async def inside(
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
     async with open_app(settings, embedder=HashEmbedder(), reranker=OverlapReranker()) as app:
-        config = uvicorn.Config(front(create_app(app)), log_level="warning", lifespan="off")
+        config = uvicorn.Config(front(create_app(app)), http=bounded(1000), log_level="warning", lifespan="off")
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve(sockets=[bound]))
         try:

@@ -28,12 +28,17 @@ from athanor.errors import AthanorError, ConfigError
 from athanor.gateway import App, open_app
 from athanor.observe.retention import expire
 from athanor.server import create_app, front
+from athanor.server.protocol import bounded
 from athanor.worker import Runner
 
 log = logging.getLogger(__name__)
 
 LOOP = {"use_uvloop": find_spec("uvloop") is not None}
 """For anyio: a request costs a third less processor time on it than on asyncio's own loop."""
+
+KEEP_ALIVE = 20
+"""Seconds for which an idle connection is kept: longer than clients keep theirs (httpx 5, aiohttp 15), so that none
+sends into a connection that is being closed."""
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -62,13 +67,17 @@ def listen(settings: Settings) -> socket.socket:
 class _Server(uvicorn.Server):
     """A server that says when it listens."""
 
-    def __init__(self, http: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, max_connections: int) -> None:
         # The lifespan is ours: `open_app` outlives every request.
         config = uvicorn.Config(
-            http,
+            app,
+            http=bounded(max_connections),
             log_level="warning",
+            access_log=False,  # the ledger has every request
             lifespan="off",
+            proxy_headers=False,  # nothing here depends on a client's address, least of all on one that it names itself
             timeout_graceful_shutdown=3,
+            timeout_keep_alive=KEEP_ALIVE,
             server_header=False,
             ws="websockets-sansio" if find_spec("websockets") else "none",  # the console's; it brings the package
         )
@@ -102,7 +111,7 @@ async def serve(
             if settings.traces.otlp_url is not None:
                 _export(app, group)
             http = create_app(app)
-            server = _Server(front(http))
+            server = _Server(front(http), settings.server.max_connections)
             group.start_soon(_until_stopped, server, bound, group.cancel_scope)
             await server.listens.wait()
             _announce(home, url, app.instance)

@@ -28,6 +28,8 @@ class ServerSettings(Section):
     """Largest request body, uploads included, in MiB."""
     max_request_mb: int = Field(default=32, gt=0)
     """Largest request to a model, in MiB; pictures and files in it count."""
+    max_connections: int = Field(default=1000, gt=0)
+    """Connections of clients open at once; further ones get a 503."""
     console: bool = True
     """Serve the console in the browser."""
 
