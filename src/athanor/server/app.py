@@ -22,6 +22,7 @@ from athanor.server import (
     routes,
     traces,
     vector_stores,
+    vectors,
 )
 from athanor.server.auth import principal
 from athanor.server.door import Door, Express
@@ -30,7 +31,7 @@ from athanor.server.limits import BodyLimit, SameOrigin
 from athanor.server.sse import JSON
 from athanor.types import EngineStatus
 
-ROOMS = (chat, completions, responses, messages, models, files, vector_stores, own, admin, routes, traces)
+ROOMS = (chat, completions, responses, messages, vectors, models, files, vector_stores, own, admin, routes, traces)
 
 
 def create_app(app: App) -> FastAPI:
@@ -73,8 +74,9 @@ def create_app(app: App) -> FastAPI:
 def front(http: FastAPI) -> ASGIApp:
     """What the server serves: the bounds on every request, the short way to the doors, and `http` for all the rest."""
     settings = http.state.athanor.settings.server
-    bounded = BodyLimit(Express(http, http.state.doors), limit=settings.max_body_mb << 20)
-    return SameOrigin(bounded, loopback=is_loopback(settings.host))
+    # Doors bound their bodies themselves.
+    others = BodyLimit(http, limit=settings.max_body_mb << 20)
+    return SameOrigin(Express(others, http, http.state.doors), loopback=is_loopback(settings.host))
 
 
 def is_loopback(host: str) -> bool:

@@ -1,21 +1,16 @@
-"""`/v1/models` and `/v1/embeddings`."""
+"""`/v1/models`."""
 
 from __future__ import annotations
 
-import base64
-from array import array
 from typing import Any
 
 from fastapi import APIRouter, Depends
-from starlette.responses import Response
 
-from athanor.errors import NotFoundError, UnsupportedError
+from athanor.errors import NotFoundError
 from athanor.gateway import App
 from athanor.governance import opens
 from athanor.server.auth import application, principal
 from athanor.server.reach import key
-from athanor.server.sse import JSON
-from athanor.server.wire import EmbeddingRequest
 from athanor.types import ApiKey, Principal
 
 router = APIRouter(prefix="/v1", tags=["models"])
@@ -36,27 +31,6 @@ async def get_model(
         if name == model:
             return _wire(name, owner)
     raise NotFoundError("There is no such model.", where=model, hint="GET /v1/models lists them.")
-
-
-@router.post("/embeddings", summary="Texts to unit vectors")
-async def embeddings(
-    body: EmbeddingRequest, app: App = Depends(application), _: Principal = Depends(principal)
-) -> Response:
-    embedder = app.router.embedder(body.model)
-    if body.dimensions not in {None, embedder.profile.dimension}:
-        raise UnsupportedError(f"This model gives {embedder.profile.dimension} dimensions only.", where="dimensions")
-    texts = [body.input] if isinstance(body.input, str) else body.input
-    result = await embedder.embed(texts, kind="document")
-    data = [
-        {"object": "embedding", "index": index, "embedding": _vector(row, body.encoding_format)}
-        for index, row in enumerate(result.rows())
-    ]
-    usage = {"prompt_tokens": result.tokens, "total_tokens": result.tokens}
-    return JSON({"object": "list", "data": data, "model": body.model, "usage": usage})
-
-
-def _vector(row: bytes, encoding: str | None) -> str | list[float]:
-    return base64.b64encode(row).decode() if encoding == "base64" else array("f", row).tolist()
 
 
 async def _names(app: App, own: ApiKey) -> list[tuple[str, str]]:
