@@ -15,15 +15,21 @@ from fastapi import FastAPI
 from nicegui import core, ui
 
 from athanor.console.chat import show as chat
+from athanor.console.costs import show as costs
 from athanor.console.document import show as document
 from athanor.console.knowledge import show as knowledge
 from athanor.console.models import show as models
+from athanor.console.trace import show as trace
+from athanor.console.traces import show as traces
 
 PAGES: Mapping[str, Callable[..., Any]] = {
     "/": chat,
     "/knowledge": knowledge,
     "/document/{document}": document,
     "/models": models,
+    "/costs": costs,
+    "/traces": traces,
+    "/traces/{trace}": trace,
 }
 
 

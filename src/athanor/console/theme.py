@@ -70,6 +70,15 @@ LIGHT: Mapping[str, str] = {
     "bad-soft": "#fbe9e7",
     "focus": "#2f66c9",
     "veil": "rgb(33 31 27 / 36%)",
+    # Of plots, in the order in which they are taken; the last is for the rest.
+    "hue-1": "#b4532a",
+    "hue-2": "#2f6f8f",
+    "hue-3": "#c99a2e",
+    "hue-4": "#5b7f4a",
+    "hue-5": "#7d5ba6",
+    "hue-6": "#3a9a93",
+    "hue-7": "#c06c84",
+    "hue-8": "#9b958a",
 }
 
 DARK: Mapping[str, str] = {
@@ -94,6 +103,14 @@ DARK: Mapping[str, str] = {
     "bad-soft": "#3d211f",
     "focus": "#8ab4f8",
     "veil": "rgb(0 0 0 / 56%)",
+    "hue-1": "#e58a5c",
+    "hue-2": "#6bb0d0",
+    "hue-3": "#e2bd5c",
+    "hue-4": "#94bd7f",
+    "hue-5": "#b298d6",
+    "hue-6": "#6cc7c0",
+    "hue-7": "#e39ab0",
+    "hue-8": "#7d776c",
 }
 
 # 20 × 20, drawn with one stroke: an outline is recognised at any size and in any colour.
@@ -117,6 +134,12 @@ ICONS: Mapping[str, str] = {
     "page": "M5 3h6.5L15 6.5V17H5ZM11.5 3v3.5H15",
     "open": "M8 4.5H4.5v11h11V12M11.5 4h4.5v4.5M16 4l-7 7",
     "back": "M11.5 5 6.5 10l5 5",
+    "trace": "M3 5h7M6 10h8M11 15h6",
+    "costs": "M3.5 3.5v13h13M7 13.5V10M10.5 13.5V6M14 13.5V8.5",
+    "key": "M12.5 11a3.75 3.75 0 1 0-3.6-2.7L3.5 13.7V16.5h2.8v-2h2v-2h1.4l1.1-1.1ZM13.5 6.5v.2",
+    "copy": "M7.5 7.5h8v8h-8ZM12.5 7.5v-3h-8v8h3",
+    "turn": "M15.5 6.5A6.5 6.5 0 1 0 16.5 10M15.8 3v3.7h-3.7",
+    "edit": "M4 16l.8-3.4 8.4-8.4 2.6 2.6-8.4 8.4ZM11.5 5.9l2.6 2.6",
     "alert": "M10 3.5 17.5 16.5h-15ZM10 8.5v4M10 14.3v.2",
 }
 
@@ -131,6 +154,7 @@ def stylesheet() -> str:
         f"@media(prefers-color-scheme:dark){{:root:not([data-theme=light]){{color-scheme:dark;{dark}}}}}",
         f":root[data-theme=dark]{{color-scheme:dark;{dark}}}",
         asset("console.css"),
+        asset("books.css"),
         *(f".a-i-{name}{{mask-image:var(--icon-{name})}}" for name in ICONS),
     ]
     return "\n".join(parts)

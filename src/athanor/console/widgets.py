@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from nicegui import ui
 from nicegui.element import Element
 
+from athanor.console.gate import visit
 from athanor.errors import AthanorError
 from athanor.governance import Right, may
 from athanor.types import Principal
@@ -20,11 +22,15 @@ from athanor.types import Principal
 Act = Callable[..., object]
 """What a click does: a function or a coroutine function, whose result is not used."""
 
-NAV = (
-    ("chat", "/console/", "Chat"),
-    ("books", "/console/knowledge", "Knowledge"),
-    ("chip", "/console/models", "Models"),
+NAV: tuple[tuple[str, str, str, Right | None], ...] = (
+    ("chat", "/console/", "Chat", None),
+    ("books", "/console/knowledge", "Knowledge", None),
+    ("chip", "/console/models", "Models", None),
+    ("trace", "/console/traces", "Traces", None),
+    ("costs", "/console/costs", "Costs", None),
+    ("key", "/console/keys", "Keys", Right.ADMINISTER),
 )
+"""Icon, path, name, and the right that it takes to see it."""
 _HEAD = '<link rel="stylesheet" href="/console/static/console.css"><script src="/console/static/console.js"></script>'
 
 
@@ -170,7 +176,9 @@ def shell(active: str, title: str) -> Iterator[Tag]:
                 icon("flame")
                 Tag("span", text="Athanor")
             with Tag("nav", "a-nav", aria_label="Console"):
-                for sign, path, name in NAV:
+                for sign, path, name, right in NAV:
+                    if right is not None and not may(visit(client.request).principal, right):
+                        continue
                     with Tag("a", href=path, aria_current="page" if sign == active else None):
                         icon(sign)
                         Tag("span", text=name)
@@ -186,15 +194,21 @@ def shell(active: str, title: str) -> Iterator[Tag]:
 
 
 @contextmanager
-def page(active: str, title: str) -> Iterator[Tag]:
+def page(active: str, title: str, *, css: str = "") -> Iterator[Tag]:
     """A page that scrolls as a whole, in the frame."""
-    with shell(active, title), Tag("div", "a-page"), Tag("div", "a-inner") as inner:
+    with shell(active, title), Tag("div", "a-page"), Tag("div", f"a-inner {css}") as inner:
         yield inner
 
 
 def may_edit(principal: Principal) -> bool:
     """May this person change what knowledge bases hold."""
     return may(principal, Right.BUILD)
+
+
+def moment(at: float) -> Tag:
+    """A time: in the viewer's own zone and language where scripts run, else in UTC, which is stated."""
+    utc = datetime.fromtimestamp(at, UTC)
+    return Tag("time", "a-numbers", text=utc.strftime("%Y-%m-%d %H:%M UTC"), datetime=utc.isoformat(), data_when="")
 
 
 def goto(sign: str, label: str, path: str, *, css: str = "") -> Tag:

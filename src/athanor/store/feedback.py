@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import builtins
 import time
+from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, case, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from athanor.errors import InputError
@@ -42,6 +43,17 @@ class Feedback(Repository):
         query = select(t.feedback).where(t.feedback.c.trace == trace).order_by(t.feedback.c.created_at)
         with self._db.reading(conn) as c:
             return [Verdict(**row._asdict()) for row in c.execute(query)]
+
+    def counts(self, traces: Sequence[str], *, conn: Connection | None = None) -> dict[str, tuple[int, int]]:
+        """(good, bad) verdicts on each of these answers; those without any are not in it."""
+        column = t.feedback.c
+        query = (
+            select(column.trace, func.sum(case((column.rating > 0, 1), else_=0)), func.count())
+            .where(column.trace.in_(traces))
+            .group_by(column.trace)
+        )
+        with self._db.reading(conn) as c:
+            return {trace: (int(good), int(total - good)) for trace, good, total in c.execute(query)}
 
     def list(
         self,

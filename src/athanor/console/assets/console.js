@@ -35,6 +35,8 @@
     if (closest(event, "[data-theme-toggle]")) toggleTheme();
     if (closest(event, "[data-escape]")) setTimeout(() => opener?.focus(), 100);
     closest(event, "[data-close]")?.closest("dialog")?.close();
+    const copy = closest(event, "[data-copy]");
+    if (copy) navigator.clipboard?.writeText(copy.dataset.copy).then(() => (copy.title = "Copied"));
     const zone = closest(event, "[data-drop]");
     if (zone && event.target.tagName !== "INPUT") zone.querySelector("input").click();
   });
@@ -135,8 +137,17 @@
 
   // What the server has just put into the page. What had the focus before a panel opened gets it back.
   let opener = null;
+  const clock = new Intl.DateTimeFormat(undefined, {
+    month: "short", day: "numeric", hour: "numeric", minute: "2-digit", second: "2-digit",
+  });
+  const dated = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
   function arrived(node) {
     const own = (selector) => (node.matches(selector) ? [node] : []).concat([...node.querySelectorAll(selector)]);
+    own("time[data-when]").forEach((time) => {
+      time.title = time.textContent;
+      const at = new Date(time.dateTime);
+      time.textContent = (at.getFullYear() === new Date().getFullYear() ? clock : dated).format(at);
+    });
     own("dialog[data-modal]").forEach((dialog) => dialog.open || dialog.showModal());
     own("[data-focus]").forEach((element) => {
       if (element.matches("[data-escape]") && !element.closest("aside").contains(document.activeElement)) {
