@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from athanor.errors import AthanorError, RequestTimeoutError, TooLargeError
 from athanor.gateway import App
@@ -82,9 +82,10 @@ class Door(APIRoute):
 
 
 class Express:
-    """Takes a request to its door by the exact path; everything else goes on to the framework."""
+    """Takes a request to its door by the exact path; everything else goes on to `others`."""
 
-    def __init__(self, http: FastAPI, doors: Iterable[Door]) -> None:
+    def __init__(self, others: ASGIApp, http: FastAPI, doors: Iterable[Door]) -> None:
+        self._others = others
         self._http = http
         self._doors = {door.path: door for door in doors}
 
@@ -95,28 +96,36 @@ class Express:
                 scope["app"] = self._http
                 response = await door.answer(Request(scope, receive))
                 return await response(scope, receive, send)
-        return await self._http(scope, receive, send)
+        return await self._others(scope, receive, send)
 
 
 async def read(request: Request, limit: int) -> bytes:
     """The body, of at most `limit` bytes.
 
     Raises:
-        TooLargeError: it is longer.
+        TooLargeError: it is longer; at once where its length is declared.
         RequestTimeoutError: it did not arrive in time.
     """
-    parts: list[bytes] = []
-    size = 0
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            async for part in request.stream():
-                size += len(part)
+            message = await request.receive()
+            parts, size = [message.get("body", b"")], 0
+            while message.get("more_body"):
+                message = await request.receive()
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
                 if size > limit:
-                    raise TooLargeError(
-                        f"The request is larger than {limit >> 20} MiB.",
-                        hint="Raise server.max_request_mb, or send less.",
-                    )
-                parts.append(part)
+                    raise _too_large(limit)
     except TimeoutError:
         raise RequestTimeoutError(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> TooLargeError:
+    hint = "Raise server.max_request_mb, or send less."
+    return TooLargeError(f"The request is larger than {limit >> 20} MiB.", hint=hint)
