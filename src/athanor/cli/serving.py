@@ -116,7 +116,8 @@ async def serve(
             await server.listens.wait()
             _announce(home, url, app.instance)
             group.start_soon(app.start)
-            group.start_soon(Runner(app.store, app.handlers).run_forever)
+            for kind, handler in app.handlers.items():  # a batch may take a day: the other jobs do not wait for it
+                group.start_soon(Runner(app.store, {kind: handler}).run_forever)
             group.start_soon(_collect_daily, app)
             if console:
                 await group.start(_console, app, http)

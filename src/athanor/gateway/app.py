@@ -19,6 +19,7 @@ from athanor.engines import Embedder, LocalSettings, Reranker
 from athanor.engines.adapters.onnx import OnnxEmbedder, OnnxReranker, onnx_process
 from athanor.engines.missing import MissingEmbedder
 from athanor.errors import AthanorError
+from athanor.gateway.batches import Batches
 from athanor.gateway.cache import Cache
 from athanor.gateway.limits import Limiter
 from athanor.gateway.models import Models
@@ -53,6 +54,7 @@ class App:
     reranker: Reranker | None
     knowledge: Knowledge
     ingestion: Ingestion
+    batches: Batches
     router: Router
     limits: Limiter
     cache: Cache
@@ -172,6 +174,8 @@ def _compose(
     parsers: ParserPool,
 ) -> App:
     metrics = Metrics()
+    keys = Keys(store)
+    batches = Batches(store, keys, settings.home / "batches")
     limits = _limiter(settings, store)
     knowledge = Knowledge(store, embedder, Retriever(store, embedder, reranker))
     ingestion = Ingestion(
@@ -181,7 +185,7 @@ def _compose(
         settings=settings,
         instance=new_id("run"),
         store=store,
-        keys=Keys(store),
+        keys=keys,
         links=Links(store),
         audit=AuditLog(store),
         ledger=Ledger(store, metrics, content=settings.traces.content, redact=_redactors()),
@@ -191,11 +195,12 @@ def _compose(
         reranker=reranker,
         knowledge=knowledge,
         ingestion=ingestion,
+        batches=batches,
         router=Router(settings, store, models, knowledge, embedder, reranker, metrics=metrics, limits=limits),
         cache=Cache(settings, embedder=embedder, shadows=store.shadows),
         limits=limits,
         guards=Chain(),
-        handlers={Ingestion.KIND: ingestion.run},
+        handlers={Ingestion.KIND: ingestion.run, Batches.KIND: batches.run},
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import partial
 
 from fastapi import Depends, FastAPI
 from starlette.responses import PlainTextResponse, Response
@@ -12,6 +13,7 @@ from athanor import __version__
 from athanor.gateway import App
 from athanor.server import (
     admin,
+    batches,
     chat,
     completions,
     files,
@@ -31,7 +33,21 @@ from athanor.server.limits import BodyLimit, SameOrigin
 from athanor.server.sse import JSON
 from athanor.types import EngineStatus
 
-ROOMS = (chat, completions, responses, messages, vectors, models, files, vector_stores, own, admin, routes, traces)
+ROOMS = (
+    chat,
+    completions,
+    responses,
+    messages,
+    vectors,
+    batches,
+    models,
+    files,
+    vector_stores,
+    own,
+    admin,
+    routes,
+    traces,
+)
 
 
 def create_app(app: App) -> FastAPI:
@@ -48,6 +64,9 @@ def create_app(app: App) -> FastAPI:
     for room in ROOMS:
         http.include_router(room.router)
     http.state.doors = [route for room in ROOMS for route in room.router.routes if isinstance(route, Door)]
+    for door in http.state.doors:
+        if door.path in batches.ENDPOINTS:
+            app.batches.speak(door.path, partial(door.line, app))
 
     @http.get("/health", tags=["system"], summary="Is the server up, and are its models loaded")
     async def health() -> Response:

@@ -14,13 +14,22 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
+import orjson
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from athanor.errors import AthanorError, RequestTimeoutError, TooLargeError
+from athanor.errors import (
+    AthanorError,
+    EngineTimeoutError,
+    EngineUnavailableError,
+    InputError,
+    RateLimitError,
+    RequestTimeoutError,
+    TooLargeError,
+)
 from athanor.gateway import App
 from athanor.governance import check_door
 from athanor.server.auth import cache_of, caller
@@ -74,6 +83,24 @@ class Door(APIRoute):
             problem = AthanorError("Something failed that should not have; the server's log has the details.")
             return JSON(self.refusal(problem), status_code=500, headers=self.headers(problem, trace))
         return found
+
+    async def line(self, app: App, raw: bytes, ctx: Context) -> tuple[int, bytes]:
+        """Answer one line of a batch: the status and the body of the answer.
+
+        Raises:
+            RateLimitError, EngineUnavailableError, EngineTimeoutError: the line may be asked again.
+        """
+        try:
+            body = parse(self._body, raw)
+            if getattr(body, "stream", None):
+                raise InputError("A line of a batch is not streamed.", where="stream", hint="Leave it out.")
+            more = (cache_of(None),) if self._takes_cache else ()
+            found: Response = await self.endpoint(body, app, ctx, *more)
+        except (RateLimitError, EngineUnavailableError, EngineTimeoutError):
+            raise
+        except AthanorError as error:
+            return error.status, orjson.dumps(self.refusal(error))
+        return found.status_code, bytes(found.body)
 
     def _model(self) -> type[Incoming]:
         assert self.body_field is not None
