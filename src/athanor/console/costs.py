@@ -125,15 +125,11 @@ def _draw(view: View, figures: Figures) -> None:
         with Tag("div", "a-plothead"):
             Tag("h2", text=f"{dict(MEASURES)[view.measure]} per day")
         words = dollars if view.measure == "cost" else count
-        axis = _axis if view.measure == "cost" else short
         series = _series(view, groups, figures)
-        stacked(view.days, series, words=words, axis=axis, about=f"{dict(MEASURES)[view.measure]} per day, stacked")
+        about = f"{dict(MEASURES)[view.measure]} per day, stacked"
+        stacked(view.days, series, words=words, money=view.measure == "cost", about=about)
     _groups(view, groups, figures.names)
     _latencies(figures.latencies)
-
-
-def _axis(value: float) -> str:
-    return "$0" if value == 0 else dollars(value).rstrip("0").rstrip(".") if value < 1 else f"${short(value)}"
 
 
 def _measured(row: Mapping[str, Any], measure: str) -> float:

@@ -17,6 +17,7 @@ from nicegui import core, ui
 from athanor.console.chat import show as chat
 from athanor.console.costs import show as costs
 from athanor.console.document import show as document
+from athanor.console.keys import show as keys
 from athanor.console.knowledge import show as knowledge
 from athanor.console.models import show as models
 from athanor.console.trace import show as trace
@@ -28,6 +29,7 @@ PAGES: Mapping[str, Callable[..., Any]] = {
     "/document/{document}": document,
     "/models": models,
     "/costs": costs,
+    "/keys": keys,
     "/traces": traces,
     "/traces/{trace}": trace,
 }

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from athanor.console.widgets import Tag
-from athanor.observe.figures import percent
+from athanor.observe.figures import percent, short
 
 HUES = 8
 HEIGHT = 220
@@ -33,24 +33,36 @@ def ceiling(most: float) -> float:
     return float(next(step for step in (1, 2, 4, 6, 8, 10) if most <= step * power * 1.0000001) * power)
 
 
+def ticks(top: float, *, money: bool) -> list[str]:
+    """The marks of an axis from 0 to `top`, all with as many decimals as their steps need."""
+    step = top / _LINES
+    places = next(n for n in range(13) if n == 12 or abs(round(step, n) - step) < step * 1e-6)
+    values = [step * line for line in range(_LINES + 1)]
+    if not money:
+        return [short(value) for value in values]
+    places = max(places, 2) if places else 0
+    return ["$0", *(f"${value:,.{places}f}" for value in values[1:])]
+
+
 def stacked(
-    days: Sequence[str], series: Mapping[str, Sequence[float]], *, words: Words, axis: Words, about: str
+    days: Sequence[str], series: Mapping[str, Sequence[float]], *, words: Words, money: bool, about: str
 ) -> None:
     """Stacked bars, one for each day, with a legend.
 
     Args:
         series: name → its values in the order of `days`; the first is at the bottom.
         words: values in the tooltips.
-        axis: values at the axis.
+        money: the values are US dollars.
         about: what the plot shows, for those who do not see it.
     """
     totals = [sum(values[place] for values in series.values()) for place in range(len(days))]
     top = ceiling(max(totals, default=0.0))
+    marks = ticks(top, money=money)
     with Tag("div", "a-canvas"):
         with Tag("svg", "a-yaxis", height=HEIGHT, aria_hidden="true"):
             for line in range(_LINES + 1):
                 y = HEIGHT - HEIGHT * line / _LINES
-                Tag("text", text=axis(top * line / _LINES), x="100%", y=y + 4, text_anchor="end")
+                Tag("text", text=marks[line], x="100%", y=y + 4, text_anchor="end")
         with Tag("svg", "a-bars", height=HEIGHT, role="img", aria_label=about):
             for line in range(_LINES + 1):
                 y = HEIGHT - HEIGHT * line / _LINES

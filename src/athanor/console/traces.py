@@ -165,7 +165,7 @@ def _row(row: RequestRecord, names: Names, verdict: tuple[int, int] | None, *, e
             moment(row.at)
         with Tag("td", "is-tight"):
             status_badge(row.status)
-        with Tag("td", "is-name is-extra"):
+        with Tag("td", "is-name"):
             Tag("span", text=row.model)
             if row.target and row.target != row.model:
                 Tag("span", "a-muted", text=f" → {row.target}")
@@ -178,7 +178,7 @@ def _row(row: RequestRecord, names: Names, verdict: tuple[int, int] | None, *, e
             (count(usage.prompt_tokens) if usage.prompt_tokens else "", "is-extra"),
             (count(usage.completion_tokens) if usage.completion_tokens else "", "is-extra"),
             (seconds(row.first_token), "is-extra"),
-            (seconds(row.duration), ""),
+            (seconds(row.duration), "is-extra"),
         ):
             Tag("td", f"is-number {css}", text=text)
         with Tag("td", "is-number"):
