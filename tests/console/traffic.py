@@ -1,7 +1,7 @@
 """A home folder with a month of traffic: teams, keys with budgets, routes that fall back, answers from the cache.
 
 Every request goes through the whole gateway to a scripted model with a price; only the clock of its trace is set back.
-The same seed gives the same traffic.
+Who asks for what is the same every time.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import contextvars
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 from types import SimpleNamespace
@@ -144,9 +145,10 @@ async def _fill(home: Path, requests: int, now: float) -> None:
             callers = await _callers(app)
             slots = asyncio.Semaphore(24)
 
-            async def later(at: float) -> None:
+            async def later(number: int, at: float) -> None:
+                own = random.Random(number)  # of its own, because who comes first is chance
                 async with slots:
-                    await _one(app, dice.choices(callers, [c[3] for c in callers])[0], at, dice)
+                    await _one(app, own.choices(callers, [c[3] for c in callers])[0], at, own)
 
             times = []
             while len(times) < requests:
@@ -156,7 +158,7 @@ async def _fill(home: Path, requests: int, now: float) -> None:
                 moment = time.gmtime(at)
                 if dice.random() < (0.3 if moment.tm_wday > 4 else 1.0) * (0.25 if not 6 <= moment.tm_hour < 19 else 1):
                     times.append(at)
-            await asyncio.gather(*(later(at) for at in sorted(times)))
+            await asyncio.gather(*(later(number, at) for number, at in enumerate(sorted(times))))
     finally:
         spans.time = real
 
@@ -165,5 +167,7 @@ def fill(home: Path, *, requests: int = 600, now: float | None = None) -> str:
     """Make a home folder with so many requests in the thirty days before `now`; gives its settings."""
     text = settings_text(home)
     (home / "athanor.toml").write_text(text)
-    asyncio.run(_fill(home, requests, time.time() if now is None else now))
+    work = _fill(home, requests, time.time() if now is None else now)
+    with ThreadPoolExecutor(1) as thread:  # a test with a browser has a loop of its own in this one
+        thread.submit(asyncio.run, work).result()
     return text

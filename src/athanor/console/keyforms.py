@@ -124,18 +124,15 @@ def _terms(scopes: Scopes, limits: Limits, *, record: bool) -> None:
         Tag("span", text="Keep the texts of its requests and answers")
 
 
-def _input(
-    name: str, label: str, *, value: str = "", hint: str = "", required: bool = False, focus: bool = False,
-    number: bool = False, whole: bool = False,
-) -> None:  # fmt: skip
-    kind = (
-        {"type": "number", "min": 0, "step": 1 if whole else "any"} if number else {"type": "text", "maxlength": 1000}
-    )
-    more: dict[str, Any] = {"data_focus": ""} if focus else {}
+def _input(name: str, label: str, *, value: str = "", hint: str = "", **more: Any) -> None:
+    if more.pop("number", False):
+        more |= {"type": "number", "min": 0, "step": 1 if more.pop("whole", False) else "any"}
+    if more.pop("focus", False):
+        more["data_focus"] = ""
     with Tag("label", "a-label", text=label):
         Tag(
-            "input", "a-input", name=name, value=value, placeholder=hint, required=required or None,
-            autocomplete="off", spellcheck="false", **kind, **more,
+            "input", "a-input", name=name, value=value, placeholder=hint,
+            **{"type": "text", "maxlength": 1000, "autocomplete": "off", "spellcheck": "false", **more},
         )  # fmt: skip
 
 
