@@ -1,10 +1,12 @@
-"""LangChain's and LlamaIndex's clients, unmodified, before our doors."""
+"""LangChain's clients, unmodified, before our doors."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from langchain_anthropic import ChatAnthropic
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
 from tests.doors.conftest import House
 
@@ -17,9 +19,6 @@ def get_weather(city: str) -> str:
 
 
 def langchain_models(house: House, model: str) -> dict[str, Any]:
-    from langchain_anthropic import ChatAnthropic
-    from langchain_openai import ChatOpenAI
-
     v1 = {"base_url": f"{house.url}/v1", "api_key": house.key, "max_retries": 0}
     return {
         "chat": ChatOpenAI(model=model, stream_usage=True, **v1),
@@ -67,43 +66,8 @@ async def test_langchain(house: House, door: str, model: str, monkeypatch: pytes
 
 
 async def test_langchain_embeddings(house: House) -> None:
-    from langchain_openai import OpenAIEmbeddings
-
     embedder = OpenAIEmbeddings(
         model="default", base_url=f"{house.url}/v1", api_key=house.key, check_embedding_ctx_length=False, max_retries=0
     )
     one, two = await embedder.aembed_documents(["one two", "three"])
     assert len(one) == len(two) == 256
-
-
-@pytest.mark.parametrize("model", ["openai", "anthropic", "scripted"])
-async def test_llama_index(house: House, model: str) -> None:
-    """Skipped where it is not installed: its releases want an `openai` that is older than the one tested here."""
-    pytest.importorskip("llama_index.llms.openai_like")
-    from llama_index.core.llms import ChatMessage
-    from llama_index.core.tools import FunctionTool
-    from llama_index.llms.openai_like import OpenAILike
-
-    llm = OpenAILike(
-        model=model,
-        api_base=f"{house.url}/v1",
-        api_key=house.key,
-        is_chat_model=True,
-        is_function_calling_model=True,
-        context_window=4096,
-        max_retries=0,
-    )
-    reply = await llm.achat([ChatMessage(role="user", content="say Grüße 🌍 you")])
-    assert reply.message.content == "Grüße 🌍 you"
-    text = ""
-    async for piece in await llm.astream_chat([ChatMessage(role="user", content="say Grüße 🌍 you")]):
-        text += piece.delta or ""
-    assert text == "Grüße 🌍 you"
-    tool = FunctionTool.from_defaults(get_weather)
-    called = await llm.achat_with_tools([tool], user_msg="tools")
-    (call,) = llm.get_tool_calls_from_response(called)
-    assert (call.tool_name, call.tool_kwargs) == ("get_weather", {"city": "Paris"})
-    plain = OpenAILike(
-        model=model, api_base=f"{house.url}/v1", api_key=house.key, is_chat_model=False, context_window=4096
-    )
-    assert (await plain.acomplete("say ok")).text == "ok"
