@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -32,6 +33,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     live = Server(home, settings=fill(home, requests=REQUESTS), console=True)
     live.start()
     try:
+        # The API answers first, the console some seconds later.
+        while httpx.get(f"{live.url}/console/static/console.css").status_code != 200:
+            time.sleep(0.1)
         yield live
     finally:
         live.stop()

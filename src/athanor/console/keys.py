@@ -224,7 +224,8 @@ class _Page:
             self._tell(error)
             return None
         await self.draw()
-        show_secret(key, secret)
+        with self._body:  # the dialog that asked for it may be gone
+            show_secret(key, secret)
         return key
 
     async def _do(self, act: Callable[[], object]) -> None:
@@ -236,7 +237,7 @@ class _Page:
         await self.draw()
 
     def _tell(self, error: Exception) -> None:
-        with dialog("That did not work"):
+        with self._body, dialog("That did not work"):
             problem(error)
             with Tag("div", "a-actions"):
                 button("Close", data_close="", data_focus="")
