@@ -75,17 +75,9 @@ def _draw(groups: list[str], rows: list[dict[str, Any]]) -> None:
         cells.append([*(_group(row, group) for group in groups), *_sums(row), _bar(row[measure] / most)])
     if len(rows) > 1:
         cells.append([Text(text, style="bold") for text in (*_titles(groups), *_sums(total), "")])
-    columns = [
-        *(group.upper() for group in groups),
-        "REQUESTS",
-        "IN",
-        "CACHED",
-        "OUT",
-        "COST",
-        "SAVED",
-        measure.upper(),
-    ]
-    show(rows, json_=False, columns=columns, rows=cells, empty="Nothing was asked in that time.")
+    figures = ["REQUESTS", "IN", "CACHED", "OUT", "COST", "SAVED"]
+    columns = [*(group.upper() for group in groups), *figures, f"BY {measure.upper()}"]
+    show(rows, json_=False, columns=columns, rows=cells, empty="Nothing was asked in that time.", right=figures)
 
 
 def _titles(groups: list[str]) -> list[str]:

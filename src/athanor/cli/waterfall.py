@@ -83,6 +83,11 @@ def facts(span: Mapping[str, Any]) -> str:
         parts.append(f"{tokens[0]} in, {tokens[1]} out")
     if cost := attributes.pop("cost", 0):
         parts.append(dollars(cost))
+    if (first := attributes.pop("first_s", None)) is not None:
+        parts.append(f"first piece after {seconds(first)}")
+    if attributes.get("finish") == "stop":
+        attributes.pop("finish")
+    attributes.pop("stream", None)
     parts += [
         f"{name}={value}" for name, value in attributes.items() if value not in (0, "", None, "ok", span["status"])
     ]
