@@ -130,8 +130,8 @@ async def test_a_vendors_refusal_is_a_status_of_ours(
 
 @pytest.mark.parametrize("scene", ["break", "malformed", "error", "stall"])
 async def test_an_answer_that_breaks_off(door: Caller, model: str, streamed: bool, scene: str, house: House) -> None:
-    if (model, scene) == ("scripted", "stall"):
-        pytest.skip("it does not stall")
+    if scene == "stall" and (model == "scripted" or (door.name != "chat" and not streamed)):
+        pytest.skip("it does not stall" if model == "scripted" else "costs a second each, and no door takes part in it")
     with pytest.raises(CUT) as caught:
         await door.ask(model, Ask(turns=[scene]), streamed)
     assert KEY not in str(caught.value)
