@@ -1,7 +1,8 @@
 """Takes the console's pictures: `python -m tests.console.screenshots`.
 
 A real server answers from the project's own `docs/`. Without arguments the picture of the README is made again
-(`docs/images/console.png`); with `--all FOLDER` every page is taken, on a desktop and on a phone, light and dark.
+(`docs/images/console.png`); with `--all FOLDER` every page is taken, on a desktop and on a phone, light and dark; with
+`--books` those of traces and costs are (`docs/images/traces.png`, `costs.png`), over a month of made-up traffic.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import httpx
 from playwright.sync_api import Browser, Page
 
 from tests.console.chromium import chromium
+from tests.console.traffic import fill
 from tests.live import Server
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +31,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--all", type=Path, metavar="FOLDER", help="every page in every form, into this folder")
     parser.add_argument("--question", default=QUESTION)
+    parser.add_argument("--books", action="store_true", help="traces and costs, for the guides")
     options = parser.parse_args()
+    if options.books:
+        _books(ROOT / "docs/images")
+        return
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder) / "home", settings=DEFAULT_MODELS, console=True).start()
         try:
@@ -43,6 +49,28 @@ def main() -> None:
                     for size in SIZES:
                         for scheme in ("light", "dark"):
                             _pages(browser, server, options.question, size, scheme, options.all)
+        finally:
+            server.stop()
+
+
+def _books(folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        home = Path(place) / "home"
+        server = Server(home, settings=fill(home), console=True).start()
+        try:
+            _wait(server)
+            with server.client() as client:
+                rows = client.get("/api/traces", params={"model": "assistant", "status": "ok", "limit": 500}).json()[
+                    "data"
+                ]
+            trace = next(row["trace"] for row in rows if row["target"] == "gpt-4o")
+            with chromium() as browser:
+                page = _open(browser, server, "desktop", "light")
+                page.set_viewport_size({"width": 1280, "height": 900})
+                for name, path in (("traces", f"traces/{trace}"), ("costs", "costs")):
+                    page.goto(f"{server.url}/console/{path}")
+                    page.locator(".a-tile").first.wait_for()
+                    _take(page, folder / f"{name}.png")
         finally:
             server.stop()
 
