@@ -20,9 +20,15 @@ PROVIDERS = [*FAKES, "scripted"]
 CUT = (openai.APIError, anthropic.APIError, StreamFailedError)
 
 
+@pytest.fixture(scope="session")
+def callers(house: House) -> dict[str, Caller]:
+    """One client for each door: making one takes longer than most of these tests."""
+    return {name: caller(house.url, house.key) for name, caller in CALLERS.items()}
+
+
 @pytest.fixture(params=list(CALLERS))
-def door(request: pytest.FixtureRequest, house: House) -> Caller:
-    return CALLERS[request.param](house.url, house.key)
+def door(request: pytest.FixtureRequest, callers: dict[str, Caller]) -> Caller:
+    return callers[request.param]
 
 
 @pytest.fixture(params=PROVIDERS)

@@ -22,7 +22,7 @@ def get_weather(city: str) -> str:
     return f"{city} is sunny"
 
 
-@pytest.mark.parametrize("model", ["openai", "gemini", "scripted"])
+@pytest.mark.parametrize("model", ["openai", "azure", "scripted"])
 async def test_llama_index(house: House, model: str) -> None:
     llm = like.OpenAILike(
         model=model,
