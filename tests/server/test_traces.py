@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from athanor.types import RequestRecord, RoleName, Usage
+from athanor.types import Limits, RequestRecord, RoleName, Usage
 from tests.server.inside import Inside, inside
 
 pytestmark = pytest.mark.anyio
@@ -165,3 +165,19 @@ async def test_expiring_by_hand_is_the_admins_and_spares_what_budgets_rest_on(se
     found = await get(server, f"/api/traces/{trace}", alice)
     assert (found["spans"], found["content"]) == ([], None)
     assert "traces.expired" in {entry.action for entry in server.app.store.audit.entries()}
+
+
+async def test_metrics_tell_refusals_by_whose_limit_and_failures_by_model(server: Inside) -> None:
+    _, admin = server.key("root", RoleName.ADMIN)
+    _, slow = server.key("slow", limits=Limits(requests_per_minute=1))
+    _, poor = server.key("poor", limits=Limits(usd_per_day=0.000001))
+    for who, text in ((slow, "x"), (slow, "x"), (poor, "x"), (admin, "boom")):
+        await server.chat(who, text)
+    async with server.http.get(f"{server.url}/metrics", headers=admin) as reply:
+        lines = (await reply.text()).splitlines()
+    for line in (
+        'athanor_refusals_total{limit="rate_limited",of="key"} 1',
+        'athanor_refusals_total{limit="budget_exceeded",of="key"} 1',
+        'athanor_model_errors_total{model="priced",error="engine_failed"} 1',
+    ):
+        assert line in lines

@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from athanor.errors import AthanorError
+from athanor.errors import AthanorError, RateLimitError
 from athanor.observe.content import Recording, Redact
 from athanor.observe.metrics import MAX_SERIES, Metrics
 from athanor.observe.spans import Trace, status_of
@@ -87,6 +87,8 @@ class Ledger:
         self._hits = metrics.counter("athanor_cache_hits_total", "Answers from the cache.", ("model", "kind"))
         self._seconds = metrics.histogram("athanor_request_seconds", "Whole requests, in seconds.", ("door",))
         self._first = metrics.histogram("athanor_first_token_seconds", "Until the first event, in seconds.", ("door",))
+        self._refused = metrics.counter("athanor_refusals_total", "Requests over a limit, by whose.", ("limit", "of"))
+        self._failed = metrics.counter("athanor_model_errors_total", "Calls of models that failed.", ("model", "error"))
         self._lost = metrics.counter("athanor_records_lost_total", "Requests whose row was not stored.")
         metrics.gauge("athanor_open_requests", "Requests under way.", lambda: self.open_entries)
 
@@ -105,6 +107,9 @@ class Ledger:
     async def write(self, record: RequestRecord, trace: Trace, content: Content | None) -> None:
         """Wait until the row, the trace and the content are committed. A store that fails is logged, never raised."""
         self._count(record)
+        for span in trace.finished:
+            if span.name == "model" and span.status not in {"ok", "cancelled"}:
+                self._failed.add(model=str(span.attributes.get("model")), error=span.status)
         for sink in self.sinks:
             sink(record, trace.finished)
         loop = asyncio.get_running_loop()
@@ -119,6 +124,10 @@ class Ledger:
             except AthanorError as error:
                 self._lose(self._drained(), error)
         await _whatever_happens(entry.stored)
+
+    def refused(self, error: RateLimitError) -> None:
+        """Count a request that a limit of ours kept out."""
+        self._refused.add(limit=error.code, of=error.where if error.where in {"key", "team", "system"} else "other")
 
     def redacted(self, content: Content) -> Content:
         for redact in self._redact:
@@ -281,6 +290,8 @@ class Entry:
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self._ledger.open_entries -= 1
         status = "ok" if error is None else status_of(error)
+        if isinstance(error, RateLimitError):
+            self._ledger.refused(error)
         if error is not None:
             self.usage += self._spent(error)
         # What failed tries have used, and no event has carried.
