@@ -103,7 +103,7 @@ async def test_filters(server: Inside) -> None:
     first = next(iter(traces))
     assert await found(f"trace={first[4:-2]}") == "a"
     assert await found("trace=%25") == ""
-    for wrong in ("limit=0", "limit=5000", "since=x", "since=nan", "colour=red"):
+    for wrong in ("limit=0", "limit=5000", "since=x", "since=nan", "colour=red", "key=%00"):
         await get(server, f"/api/traces?{wrong}", admin, status=400)
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from athanor.gateway import App
@@ -26,7 +26,7 @@ from athanor.types import Principal, RequestRecord
 router = APIRouter(prefix="/api", tags=["traces"])
 
 _Seconds = Annotated[float | None, Field(ge=0, allow_inf_nan=False)]
-_Name = Annotated[str | None, Field(max_length=200)]
+_Name = Annotated[str | None, Field(max_length=200, pattern="^[^\\x00]*$")]  # no database has a word for NUL
 
 
 class SearchQuery(BaseModel):
@@ -78,7 +78,11 @@ async def list_traces(
 
 
 @router.get("/traces/{trace}", summary="One request: its spans, its verdicts, and its texts where they were recorded")
-async def get_trace(trace: str, books: Books = Depends(books), who: Principal = Depends(principal)) -> JSON:
+async def get_trace(
+    trace: Annotated[str, Path(max_length=200, pattern="^[^\\x00]*$")],
+    books: Books = Depends(books),
+    who: Principal = Depends(principal),
+) -> JSON:
     def read() -> dict[str, Any]:
         found, names = books.get(trace, by=who), books.names()
         said = found.content
