@@ -45,7 +45,7 @@ RULES: list[dict[str, Any]] = [
     {"pattern": "^slow", "answer": "one two three", "delay": 0.05},
     {"pattern": "^image", "answer": "image"},
     {"pattern": "^file", "answer": "file"},
-    {"pattern": "^odds", "answer": "one two", "logprobs": True},
+    {"pattern": "^odds", "answer": "one two"},
 ]
 """What the scripted model does, so that it plays the scenes of tests/upstreams."""
 

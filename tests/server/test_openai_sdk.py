@@ -132,7 +132,7 @@ def test_embeddings_are_unit_vectors_in_both_encodings(client: OpenAI) -> None:
         ({"model": "no-such-model"}, openai.NotFoundError),
         ({"model": "echo", "n": 2}, openai.BadRequestError),
         ({"model": "echo", "temperature": 9}, openai.BadRequestError),
-        ({"model": "echo", "logprobs": True}, openai.BadRequestError),
+        ({"model": "echo", "logit_bias": {"1": 2}}, openai.BadRequestError),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])

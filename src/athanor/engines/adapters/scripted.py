@@ -66,7 +66,7 @@ class Call:
 class Rule:
     """What to answer when `pattern` is found in the last message. The first rule that matches wins.
 
-    `reasoning`, `calls`, `logprobs` and `finish` are for the engine in the server's own process: what runs in a process
+    `reasoning`, `calls` and `finish` are for the engine in the server's own process: what runs in a process
     of its own gives text, as local models do.
     """
 
@@ -78,8 +78,6 @@ class Rule:
     """What it thinks before it answers."""
     calls: tuple[Call, ...] = ()
     """Tools that it calls after its answer, where they are in the request."""
-    logprobs: bool = False
-    """Tokens come with made-up log-probabilities, where they are asked for."""
     finish: Literal["stop", "length", "filtered"] = "stop"
     """Why the answer ends, where nothing else ends it."""
     delay: float = 0.0
@@ -237,7 +235,7 @@ class ScriptedEngine:
             if rule.delay:
                 await asyncio.sleep(rule.delay)
             if text:
-                yield TextDelta(text=text, usage=Usage(**usage), logprobs=_logprobs(text, rule, request))
+                yield TextDelta(text=text, usage=Usage(**usage), logprobs=_logprobs(text, request))
         if rule.then != "finish":
             raise EngineError("The scripted model failed as its rule says.")
         called = False
@@ -254,8 +252,9 @@ def _rule(fields: Mapping[str, Any]) -> Rule:
     return Rule(**{**fields, "calls": calls})
 
 
-def _logprobs(text: str, rule: Rule, request: Request) -> tuple[TokenLogprob, ...]:
-    if request.logprobs is None or not rule.logprobs:
+def _logprobs(text: str, request: Request) -> tuple[TokenLogprob, ...]:
+    """Made-up ones, where they are asked for."""
+    if request.logprobs is None:
         return ()
     top = ((text, -0.25), *((f"{text}{i}", -2.0 - i) for i in range(1, request.logprobs)))
     return (TokenLogprob(token=text, logprob=-0.25, top=top[: request.logprobs]),)
@@ -290,8 +289,8 @@ class ScriptedProcessEngine(LocalEngine):
     ) -> None:
         self._script = script or Script()
         for rule in self._script.rules:
-            if rule.reasoning or rule.calls or rule.logprobs:
-                raise TypeError("a process of its own gives text: reasoning, calls and logprobs are not for it")
+            if rule.reasoning or rule.calls:
+                raise TypeError("a process of its own gives text: reasoning and calls are not for it")
         super().__init__(profile, ResolvedModel(profile=profile), settings)
 
     def worker_settings(self, profile: Profile, model: ResolvedModel, settings: LocalSettings) -> Mapping[str, Any]:
