@@ -149,12 +149,15 @@ def test_errors_have_a_type_and_a_caller_who_left_is_none(where: Mapping[str, An
     assert "error.type" not in attributes
 
 
-def test_embeddings_are_told_by_the_root_and_retrieval_by_its_base(where: Mapping[str, Any]) -> None:
-    usage = Usage(prompt_tokens=9)
-    found = told([span(1, "request", None, model="m")], record(door="embeddings", target="m", usage=usage), where)
-    _, attributes = found["embeddings m"]
+def test_embeddings_are_a_call_too_and_retrieval_is_told_by_its_base(where: Mapping[str, Any]) -> None:
+    usage = Usage(prompt_tokens=9, cost=0.5)
+    spans = [span(1, "request", None, model="m"), span(2, "embed", 1, texts=2)]
+    root, call = convert(record(door="embeddings", target="m", usage=usage), spans, where)
+    assert (root["name"], call["name"]) == ("embeddings m", "embeddings m")
+    assert not any(a["key"].startswith("gen_ai") for a in root["attributes"])
+    attributes = {a["key"]: plain(a["value"]) for a in call["attributes"]}
     assert attributes["gen_ai.operation.name"] == "embeddings"
-    assert attributes["gen_ai.usage.input_tokens"] == 9
+    assert (attributes["gen_ai.usage.input_tokens"], attributes["athanor.texts"]) == (9, 2)
     spans = [span(1, "request", None), span(2, "retrieve", 1, base="docs", hits=3)]
     _, attributes = told(spans, record(), where)["retrieval docs"]
     assert attributes == {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": "docs", "athanor.hits": 3}

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from athanor.config import Settings
-from athanor.types import NO_USAGE, RequestRecord, Span
+from athanor.types import RequestRecord, Span
 
 _INTERNAL, _SERVER, _CLIENT = 1, 2, 3
 _ERROR = 2
@@ -45,8 +45,8 @@ _USAGE = {
     "written_tokens": "gen_ai.usage.cache_creation.input_tokens",
     "reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
 }
-_OPERATIONS = {"embeddings": "embeddings", "completions": "text_completion", "rerank": "rerank"}
-"""Door → operation; all others chat."""
+_CALLS = {"embed": "embeddings", "rerank": "rerank"}
+"""Span → operation, for requests that are one call of an embedder or a reranker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +67,12 @@ HERE = Place()
 def convert(record: RequestRecord, spans: Sequence[Span], places: Mapping[str, Place]) -> Iterator[dict[str, Any]]:
     """The spans of one request as OTLP's JSON.
 
-    Usage is told once: by the spans of models, or where there are none (embeddings, rerankers) by the root.
+    Usage is told once, by the spans of models; the root has the cost of the whole, under a name of ours.
     """
     trace = hashlib.sha256(record.trace.encode()).hexdigest()[:32]
-    modelled = any(span.name == "model" for span in spans)
     for span in spans:
         root = span.parent is None
-        name, kind, attributes = _described(span, record, places, alone=root and not modelled)
+        name, kind, attributes = _described(span, record, places)
         if root:
             attributes = _of_request(record) | attributes
         told: dict[str, Any] = {
@@ -111,17 +110,18 @@ def places(settings: Settings) -> dict[str, Place]:
     return found
 
 
-def _described(
-    span: Span, record: RequestRecord, places: Mapping[str, Place], *, alone: bool
-) -> tuple[str, int, dict[str, Any]]:
+def _described(span: Span, record: RequestRecord, places: Mapping[str, Place]) -> tuple[str, int, dict[str, Any]]:
     """Name, kind and attributes of a span."""
     # Its stage may still be at work on them: in a copy, nobody is.
     attributes = dict(span.attributes)
-    if span.name == "model":
+    operation = "chat" if span.name == "model" else _CALLS.get(span.name) if span.parent is not None else None
+    if operation is not None:
         name = str(attributes.pop("model", record.target))
-        told = _of_model("chat", name, attributes, places.get(name, HERE))
+        if operation != "chat":
+            attributes |= {field: getattr(record.usage, field) for field in (*_USAGE, "cost")}
+        told = _of_model(operation, name, attributes, places.get(name, HERE))
         kind = _INTERNAL if told["server.address"] is None else _CLIENT
-        return f"chat {told['gen_ai.request.model']}", kind, told
+        return f"{operation} {told['gen_ai.request.model']}", kind, told
     if span.name == "retrieve":
         base = str(attributes.pop("base", ""))
         told = {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": base}
@@ -130,11 +130,6 @@ def _described(
         return span.name, _INTERNAL, _own(attributes)
     for known in ("model", "door", "target", "cache", "saved"):  # the ledger's row tells them
         attributes.pop(known, None)
-    if alone and record.usage != NO_USAGE and not record.cache:
-        operation = _OPERATIONS.get(record.door, "chat")
-        usage = {name: getattr(record.usage, name) for name in _USAGE}
-        told = _of_model(operation, record.target, attributes | usage, places.get(record.target, HERE))
-        return f"{operation} {told['gen_ai.request.model']}", _SERVER, told
     return f"{record.door} {record.target or record.model}", _SERVER, _own(attributes)
 
 
