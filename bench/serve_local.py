@@ -83,14 +83,16 @@ async def first(door: Door, text: str) -> float:
 
 
 async def one_round(doors: dict[str, Door], found: Values, number: int, args: argparse.Namespace) -> None:
-    for name, door in doors.items():
+    turn = number % len(doors)
+    order = [*doors.items()][turn:] + [*doors.items()][:turn]
+    for name, door in order:
         mark = f"{number} {time.time_ns()}"
         found["new prompt, first token ms"][name].append(await first(door, f"{mark} {LONG} What is it about?"))
         shared = f"Prefix {mark}: {PASSAGE}"
         found["prefix cold, first token ms"][name].append(await first(door, f"{shared} Who wrote?"))
         found["prefix warm, first token ms"][name].append(await first(door, f"{shared} What was written, and when?"))
     for count in args.streams:
-        for name, door in doors.items():
+        for name, door in order:
             speed = await measure(door, count, 1000 * number + count, args.tokens)
             found[f"{count} tok/s"][name].append(speed)
 
