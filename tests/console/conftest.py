@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from athanor.config import ModelSettings, Settings
 from athanor.console import mounted
 from athanor.gateway import App, open_app
-from athanor.server import create_app
+from athanor.server import create_app, front
 from athanor.testing import HashEmbedder, OverlapReranker
 from athanor.types import Principal, RoleName
 
@@ -26,11 +26,11 @@ class Site:
 
     @property
     def owner(self) -> Principal:
-        return self.app.keys.identify((self.app.settings.home / "local.key").read_text())
+        return self.app.keys.identify((self.app.settings.home / "local.key").read_text())[0]
 
     def principal(self, name: str, role: RoleName) -> Principal:
         _, secret = self.app.keys.create(name, role)
-        return self.app.keys.identify(secret.reveal())
+        return self.app.keys.identify(secret.reveal())[0]
 
     async def log_in(self, principal: Principal | None = None) -> httpx.Response:
         token = self.app.links.create(principal or self.owner).reveal()
@@ -43,7 +43,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     settings = Settings(home=tmp_path / "home", chat="echo", models={"echo": echo})
     async with open_app(settings, embedder=HashEmbedder(), reranker=OverlapReranker()) as app:
         http = create_app(app)
-        transport = httpx.ASGITransport(app=http)
+        transport = httpx.ASGITransport(app=front(http))
         async with (
             mounted(app, http),
             httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8700") as browser,

@@ -14,7 +14,7 @@ from starlette.types import Message
 
 from athanor.console import mounted
 from athanor.errors import PermissionDeniedError
-from athanor.server import create_app
+from athanor.server import create_app, front
 from athanor.types import RoleName
 from tests.console.conftest import Site
 
@@ -42,7 +42,7 @@ async def socket(site: Site, *, cookie: str = "", origin: str = "http://127.0.0.
         "query_string": b"EIO=4&transport=websocket&client_id=x", "headers": headers, "subprotocols": [],
         "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8700),
     }  # fmt: skip
-    await site.http(scope, receive, send)
+    await front(site.http)(scope, receive, send)
     return sent
 
 

@@ -6,6 +6,7 @@ the components' classes, behind them. A component names tokens only: no colour i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -153,11 +154,17 @@ def stylesheet() -> str:
         f":root{{color-scheme:light;{_declarations(fixed)}{_types()}{light}{_icons()}}}",
         f"@media(prefers-color-scheme:dark){{:root:not([data-theme=light]){{color-scheme:dark;{dark}}}}}",
         f":root[data-theme=dark]{{color-scheme:dark;{dark}}}",
-        asset("console.css"),
-        asset("books.css"),
+        *(_dense(asset(name)) for name in ("console.css", "books.css")),
         *(f".a-i-{name}{{mask-image:var(--icon-{name})}}" for name in ICONS),
     ]
     return "\n".join(parts)
+
+
+def _dense(css: str) -> str:
+    """Without comments, and without the space that only people need."""
+    for pattern, rest in ((r"(?s)/\*.*?\*/", ""), (r"\s*([{};])\s*", r"\1"), (r"([:,]) ", r"\1")):
+        css = re.sub(pattern, rest, css)
+    return css
 
 
 def asset(name: str) -> str:
