@@ -285,3 +285,20 @@ async def test_rotation_through_the_api(tmp_path: Path) -> None:
         assert (old["state"], old["replaced_by"]) == ("replaced", made["id"])
         status, reply, _ = await server.call("POST", f"/api/keys/{key.id}/rotate", admin, {})
         assert (status, reply["error"]["code"]) == (409, "conflict")
+
+
+async def test_a_limited_key_opens_no_session_without_its_limits(tmp_path: Path) -> None:
+    async with inside(tmp_path) as server:
+        for key in (server.key("a", limits=Limits(usd_per_day=1)), server.key("b", scopes=Scopes(models=("echo",)))):
+            status, reply, _ = await server.call("POST", "/api/links", key[1], {})
+            assert (status, reply["error"]["code"]) == (403, "permission_denied")
+        _, free = server.key("c")
+        assert (await server.call("POST", "/api/links", free, {}))[0] == 200
+
+
+async def test_the_cache_tells_what_it_does_to_operators_only(tmp_path: Path) -> None:
+    async with inside(tmp_path) as server:
+        _, admin = server.key("root", RoleName.ADMIN)
+        _, user = server.key("user")
+        assert (await server.call("GET", "/api/cache", admin))[1] == {"data": []}
+        assert (await server.call("GET", "/api/cache", user))[0] == 403

@@ -110,6 +110,11 @@ class Batches:
         if done or time.time() - job.updated_at > _LAST_WORDS_SECONDS:
             await to_thread.run_sync(partial(self._close, job))
 
+    async def settle_all(self) -> None:
+        """Give out what all ended batches have, whether anybody asks for them or not."""
+        for job in await to_thread.run_sync(partial(self._store.jobs.list, kind=self.KIND, limit=1000)):
+            await self.settle(job)
+
     def busy(self, job: Job) -> bool:
         """Are there lines that may not be in a file yet."""
         return self._path(job).exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,12 +10,13 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from athanor.errors import PermissionDeniedError
 from athanor.gateway import App
 from athanor.governance import Right, opens, require
 from athanor.server.auth import application, principal
 from athanor.server.reach import key, reach
 from athanor.server.sse import JSON
-from athanor.types import ApiKey, Hit, Job, Principal
+from athanor.types import ALL_SCOPES, NO_LIMITS, ApiKey, Hit, Job, Principal
 
 router = APIRouter(prefix="/api", tags=["athanor"], dependencies=[Depends(reach)])
 
@@ -87,7 +89,10 @@ async def document(document: str, app: App = Depends(application), _: Principal 
 
 @router.get("/documents/{document}/text", summary="A document's source text, at any version")
 async def text(
-    document: str, version: int | None = None, app: App = Depends(application), _: Principal = Depends(principal)
+    document: str,
+    version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+    app: App = Depends(application),
+    _: Principal = Depends(principal),
 ) -> dict[str, Any]:
     return {"document": document, "version": version, "text": await app.knowledge.text(document, version)}
 
@@ -124,8 +129,21 @@ async def feedback(
     return {"trace": body.trace, "rating": body.rating}
 
 
+@router.get("/cache", summary="What the answer cache does, by model or route")
+async def cache(app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
+    require(who, Right.OPERATE)
+    return {"data": [{"route": name, **asdict(state)} for name, state in app.cache.states().items()]}
+
+
 @router.post("/links", summary="A one-time link that opens the console")
-async def create_link(app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
+async def create_link(
+    app: App = Depends(application), who: Principal = Depends(principal), by: ApiKey = Depends(key)
+) -> dict[str, Any]:
+    if by.scopes != ALL_SCOPES or by.limits != NO_LIMITS:
+        # A session carries no key: it would open what the key does not, and spend beyond its limits.
+        raise PermissionDeniedError(
+            "This key is limited, and the console would not be.", hint="Use a key without limits."
+        )
     token = await to_thread.run_sync(app.links.create, who)
     return {"path": f"/console/login?token={token.reveal()}"}
 
