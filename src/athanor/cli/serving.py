@@ -138,6 +138,7 @@ async def _collect_daily(app: App) -> None:
         try:
             await to_thread.run_sync(app.store.collect)
             await to_thread.run_sync(expire, app.store, app.settings.traces, time.time())
+            await app.batches.settle_all()
         except AthanorError as error:
             log.error("the daily clearing failed, and is tried again tomorrow: %s", error)
         await anyio.sleep(86_400)
