@@ -115,7 +115,7 @@ def soak(requests: int, *, quick: bool) -> dict[str, Any]:
         before = counted(server)
         opened = files(server.pid)
         sent, outcomes, samples = 0, dict[str, int](), []
-        began = time.perf_counter()
+        began, before_it = time.perf_counter(), server.processor()
         for number in range(SAMPLES):
             job.begin, job.requests = sent, requests * (number + 1) // SAMPLES - sent
             found = load.run(job)
@@ -125,14 +125,14 @@ def soak(requests: int, *, quick: bool) -> dict[str, Any]:
             samples.append((sent, server.server_resident()))
             if not quick and number % 10 == 9:
                 print(f"  {sent} sent, {samples[-1][1]:.1f} MiB", file=sys.stderr)
-        took = time.perf_counter() - began
+        took, spent = time.perf_counter() - began, server.processor() - before_it
         still_open = settled(server, sent + sum(before.values()))
         rows = {what: count - before.get(what, 0) for what, count in counted(server).items()}
         [billed] = server.rows("SELECT count(*) FROM requests WHERE status = 'cancelled' AND completion_tokens > 0")
         port = urlsplit(server.base).port or 0
         seen = upstream.seen()
         return {
-            "requests": sent, "seconds": took, "outcomes": outcomes, "rows": rows, "samples": samples,
+            "requests": sent, "seconds": took, "processor": spent, "outcomes": outcomes, "rows": rows, "samples": samples,
             "open": still_open, "cancelled and billed": billed[0],
             "lost": server.metrics()["athanor_records_lost_total"],
             "client connections": established(server.pid, port),
