@@ -132,7 +132,8 @@ def soak(requests: int, *, quick: bool) -> dict[str, Any]:
         port = urlsplit(server.base).port or 0
         seen = upstream.seen()
         return {
-            "requests": sent, "seconds": took, "processor": spent, "outcomes": outcomes, "rows": rows, "samples": samples,
+            "requests": sent, "seconds": took, "processor": spent,
+            "outcomes": outcomes, "rows": rows, "samples": samples,
             "open": still_open, "cancelled and billed": billed[0],
             "lost": server.metrics()["athanor_records_lost_total"],
             "client connections": established(server.pid, port),
