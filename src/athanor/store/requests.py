@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Label, Row, Table, delete, func, select
+from sqlalchemy import Connection, Label, Row, Table, delete, func, or_, select
 
 from athanor.errors import NotFoundError
 from athanor.store import tables as t
@@ -186,14 +186,14 @@ class Requests(Repository):
                 if principal is not None:
                     inner = inner.where(column.principal == principal)
                 table = inner.subquery().c
-                for share in (50, 95, 99):
-                    # The smallest value that at least `share` per cent of all do not exceed.
-                    query = select(table[by], table.value, table.answers).where(
-                        table.rank == (table.answers * share + 99) // 100
-                    )
-                    for name, value, answers in c.execute(query):
-                        row = rows.setdefault(name, {by: name, "answers": answers})
-                        row[f"{what}_p{share}"] = value
+                # The smallest value that at least so many per cent of all do not exceed; sorted once for all three.
+                ranks = {share: (table.answers * share + 99) // 100 for share in (50, 95, 99)}
+                query = select(table[by], table.value, table.answers, table.rank).where(
+                    or_(*(table.rank == rank for rank in ranks.values()))
+                )
+                for name, value, answers, place in c.execute(query):
+                    row = rows.setdefault(name, {by: name, "answers": answers})
+                    row |= {f"{what}_p{share}": value for share in ranks if place == (answers * share + 99) // 100}
         return sorted(rows.values(), key=lambda row: -row["answers"])
 
     def _group(self, name: str) -> Label[Any]:
