@@ -225,7 +225,7 @@ class TraceSettings(Section):
 
     keep_days: int = Field(default=30, ge=1)
     """Traces and recorded content older than this are deleted."""
-    keep_ledger_days: int = Field(default=400, ge=31)
+    keep_ledger_days: int = Field(default=400, ge=1)
     """Rows of the ledger older than this are deleted."""
     content: bool = False
     """Keep the text of all requests and answers; each key can also ask for it on its own."""

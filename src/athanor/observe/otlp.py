@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-import aiohttp
 import anyio
+import httpx
 import orjson
 from anyio import to_thread
 from pydantic import SecretStr
@@ -80,8 +80,8 @@ class Exporter:
 
     async def run(self) -> None:
         """Send until cancelled; then what is left, within `FLUSH_S`."""
-        timeout = aiohttp.ClientTimeout(total=10, connect=5)
-        async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
+        timeout = httpx.Timeout(10, connect=5)
+        async with httpx.AsyncClient(timeout=timeout, trust_env=False) as session:
             try:
                 while True:
                     await self._arrived.wait()
@@ -105,9 +105,7 @@ class Exporter:
             self._arrived.clear()
         return taken
 
-    async def _send(
-        self, session: aiohttp.ClientSession, batch: Sequence[tuple[RequestRecord, tuple[Span, ...]]]
-    ) -> None:
+    async def _send(self, session: httpx.AsyncClient, batch: Sequence[tuple[RequestRecord, tuple[Span, ...]]]) -> None:
         size = sum(len(spans) for _, spans in batch)
         try:
             body = await to_thread.run_sync(self._encode, batch)
@@ -128,7 +126,7 @@ class Exporter:
             log.warning("traces are dropped: the collector at %s %s", self._url.rpartition("@")[2], problem)
         self._failing = bool(problem)
 
-    async def _deliver(self, session: aiohttp.ClientSession, body: bytes, size: int) -> tuple[int, str]:
+    async def _deliver(self, session: httpx.AsyncClient, body: bytes, size: int) -> tuple[int, str]:
         """(spans that were not taken, why not)."""
         pause, problem = 1.0, ""
         for attempt in range(ATTEMPTS):
@@ -137,15 +135,15 @@ class Exporter:
                 pause = min(LONGEST_PAUSE_S, 2 * pause)
             wait = None
             try:
-                async with session.post(self._url, data=body, headers=self._headers, allow_redirects=False) as reply:
-                    if reply.status < 300:
-                        return _rejected(await reply.read())
-                    problem = f"answers {reply.status}"
-                    if reply.status not in _AGAIN:
-                        return size, problem
-                    with suppress(ValueError):
-                        wait = float(reply.headers.get("retry-after", ""))
-            except (aiohttp.ClientError, TimeoutError) as error:
+                reply = await session.post(self._url, content=body, headers=self._headers)
+                if reply.status_code < 300:
+                    return _rejected(reply.content)
+                problem = f"answers {reply.status_code}"
+                if reply.status_code not in _AGAIN:
+                    return size, problem
+                with suppress(ValueError):
+                    wait = float(reply.headers.get("retry-after", ""))
+            except httpx.HTTPError as error:
                 problem = f"cannot be reached ({type(error).__name__})"
             # Jitter, so that several servers do not all come back at once.
             pause = min(LONGEST_PAUSE_S, wait) if wait is not None else pause * random.uniform(0.75, 1.25)  # noqa: S311  no secret
