@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -70,6 +72,28 @@ async def test_a_cancelled_task_is_on_the_books_too(opened: Opener) -> None:
         with anyio.move_on_after(0.3):
             await consume()
         assert app.store.requests.get(ctx.trace).status == "cancelled"
+
+
+async def test_waiting_for_the_commit_of_a_cancelled_request_does_not_spin(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = 0
+    once = asyncio.BaseEventLoop._run_once
+
+    def counted(loop: asyncio.BaseEventLoop) -> None:
+        nonlocal turns
+        turns += 1
+        once(loop)
+
+    async with opened(delay=0.01) as app:
+        ctx = context(app)
+        busy = app.store.writer.submit(lambda _: time.sleep(0.6))
+        monkeypatch.setattr(asyncio.BaseEventLoop, "_run_once", counted)
+        with anyio.move_on_after(0.1):
+            await drain(app, ctx.trace, handle(ask(" ".join(["word"] * 500)), ctx, app))
+        assert busy.done()
+        assert app.store.requests.get(ctx.trace).status == "cancelled"
+        assert turns < 400  # anyio delivers a cancellation in every turn: a loop around it makes tens of thousands
 
 
 async def test_a_failing_engine_is_recorded_under_its_code(opened: Opener) -> None:
