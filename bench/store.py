@@ -25,9 +25,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
-
-from athanor.store import GroupedWriter, Store
+from athanor.store import Appender, GroupedWriter, Store
 from athanor.types import Chunk, Document, DocumentStatus, RequestRecord, new_id
 
 DIMENSION = 384
@@ -68,18 +66,18 @@ def writes(store: Store, clients: int, seconds: float, *, durable: bool, grouped
     writer = GroupedWriter(store.database, durable=durable)
     waits: list[float] = []
 
-    def insert(row: RequestRecord, conn: Connection) -> None:
-        store.requests.insert(row, conn=conn)
+    def insert(row: RequestRecord, rows: Appender) -> None:
+        store.requests.insert([row], into=rows)
 
     end = time.perf_counter() + seconds
 
     def client() -> None:
         while (began := time.perf_counter()) < end:
             if grouped:
-                writer.submit(partial(insert, record())).result()
+                writer.append(partial(insert, record())).result()
             else:
-                with store.database.write(durable=durable) as conn:
-                    insert(record(), conn)
+                with store.database.appending(durable=durable) as rows:
+                    insert(record(), rows)
             waits.append(time.perf_counter() - began)
 
     threads = [threading.Thread(target=client) for _ in range(clients)]

@@ -172,12 +172,12 @@ async def test_one_row_that_is_refused_takes_no_other_with_it(
 async def test_a_store_that_fails_is_counted_and_not_raised(
     store: Store, ledger: Ledger, metrics: Metrics, ctx: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(**_: bool) -> None:
+    def broken() -> None:
         raise StoreError("The disk is full.")
 
     async with asyncio.timeout(10):
         with monkeypatch.context() as patch:
-            patch.setattr(store.database, "write", broken)
+            patch.setattr(store.database, "_turn", broken)
             async with ledger.open("m", ctx):
                 pass
         store.writer.close()

@@ -31,7 +31,7 @@ def record(store: Store) -> None:
             RequestRecord(trace=f"{time.time_ns()}-{turn}-{n}", at=0.0, door="d", principal="p", model="m")
             for n in range(5)
         ]
-        futures = [store.writer.submit(lambda conn, row=row: store.requests.insert([row], conn=conn)) for row in rows]
+        futures = [store.writer.append(lambda rows_, row=row: store.requests.insert([row], into=rows_)) for row in rows]
         for row, future in zip(rows, futures, strict=True):
             future.result()
             print(row.trace, flush=True)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from athanor.errors import ConflictError, StoreError
-from athanor.store import GroupedWriter, Store
+from athanor.store import Appender, GroupedWriter, Store
 from athanor.types import RequestRecord
 
 
@@ -16,7 +16,7 @@ def record(number: int) -> RequestRecord:
 
 
 def add(store: Store, number: int) -> Future[None]:
-    return store.writer.submit(lambda conn: store.requests.insert([record(number)], conn=conn))
+    return store.writer.append(lambda rows: store.requests.insert([record(number)], into=rows))
 
 
 def test_future_resolves_after_the_commit(store: Store) -> None:
@@ -40,24 +40,36 @@ def test_one_that_fails_sinks_no_other(store: Store) -> None:
 
 def test_a_failed_one_leaves_nothing_half_done(store: Store) -> None:
     def half(conn: Connection) -> None:
-        store.requests.insert([record(1)], conn=conn)
+        store.requests.insert([record(1)], into=Appender.of(conn))
+        raise RuntimeError("halfway")
+
+    def appended(rows: Appender) -> None:
+        store.requests.insert([record(2)], into=rows)
         raise RuntimeError("halfway")
 
     with pytest.raises(RuntimeError, match="halfway"):
         store.writer.submit(half).result(10)
+    with pytest.raises(RuntimeError, match="halfway"):
+        store.writer.append(appended).result(10)
+    block = threading.Event()
+    store.writer.submit(lambda _: block.wait(10))
+    together = [store.writer.append(appended), add(store, 3), store.writer.append(appended)]
+    block.set()
+    assert [future.exception(10) is None for future in together] == [False, True, False]
+    store.requests.expire(10)
     assert store.requests.list() == []
 
 
 def test_many_are_grouped_and_all_are_there(store: Store) -> None:
     commits = 0
-    original = store.database.write
+    begun = store.database._turn
 
-    def counted(**durable: bool) -> object:
+    def counted() -> object:
         nonlocal commits
         commits += 1
-        return original(**durable)
+        return begun()
 
-    store.database.write = counted  # type: ignore[method-assign, assignment]
+    store.database._turn = counted  # type: ignore[method-assign, assignment]
     futures: list[Future[None]] = []
     threads = [
         threading.Thread(target=lambda n=n: futures.extend(add(store, 100 * n + i) for i in range(50)))

@@ -16,13 +16,12 @@ from functools import partial
 from typing import Any
 
 import anyio
-from sqlalchemy import Connection
 
 from athanor.errors import AthanorError, RateLimitError
 from athanor.observe.content import Recording, Redact
 from athanor.observe.metrics import MAX_SERIES, Metrics
 from athanor.observe.spans import Trace, status_of
-from athanor.store import Store
+from athanor.store import Appender, Store
 from athanor.types import NO_USAGE, Content, Context, Event, Request, RequestRecord, Span, Started, Usage
 
 log = logging.getLogger(__name__)
@@ -133,7 +132,7 @@ class Ledger:
     def _submit(self) -> None:
         group: list[_Settled] = []
         try:
-            self._store.writer.submit(partial(self._take, group)).add_done_callback(partial(self._done, group))
+            self._store.writer.append(partial(self._take, group)).add_done_callback(partial(self._done, group))
         except AthanorError as error:
             self._lose(self._drained(), error)
 
@@ -151,17 +150,17 @@ class Ledger:
             taken, self._waiting = self._waiting, []
         return taken
 
-    def _take(self, group: list[_Settled], conn: Connection) -> None:
+    def _take(self, group: list[_Settled], into: Appender) -> None:
         """In the writer's thread: everything that waits, in one statement for each table."""
         group += self._drained()
-        self._insert(group, conn)
+        self._insert(group, into)
 
-    def _insert(self, entries: Sequence[_Settled], conn: Connection) -> None:
-        self._store.requests.insert([entry.record for entry in entries], conn=conn)
-        self._store.traces.insert([(e.trace.id, e.trace.at, e.trace.dump()) for e in entries], conn=conn)
+    def _insert(self, entries: Sequence[_Settled], into: Appender) -> None:
+        self._store.requests.insert([entry.record for entry in entries], into=into)
+        self._store.traces.insert([(e.trace.id, e.trace.at, e.trace.dump()) for e in entries], into=into)
         said = [self.redacted(entry.content) for entry in entries if entry.content is not None]
         if said:
-            self._store.contents.insert(said, conn=conn)
+            self._store.contents.insert(said, into=into)
 
     def _done(self, group: list[_Settled], future: Future[None]) -> None:
         if (error := future.exception()) is not None:
@@ -181,7 +180,7 @@ class Ledger:
             return
         for entry in entries:
             try:
-                future = self._store.writer.submit(partial(self._insert, [entry]))
+                future = self._store.writer.append(partial(self._insert, [entry]))
             except AthanorError as closed:
                 self._lose([entry], closed)
             else:

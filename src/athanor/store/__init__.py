@@ -1,9 +1,10 @@
 """State: tables, one repository for each noun, blobs by hash, leased jobs, grouped writes."""
 
+from athanor.store.append import Appender
 from athanor.store.audit import entry_hash
 from athanor.store.blobs import Blobs
 from athanor.store.database import Store
 from athanor.store.sqlite import check_single_library
 from athanor.store.writer import GroupedWriter
 
-__all__ = ["Blobs", "GroupedWriter", "Store", "check_single_library", "entry_hash"]
+__all__ = ["Appender", "Blobs", "GroupedWriter", "Store", "check_single_library", "entry_hash"]

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from athanor.errors import StoreError
@@ -58,14 +60,30 @@ def check_single_library() -> None:
         )
 
 
-def set_durable(connection: Connection, durable: bool) -> None:
+def set_durable(connection: Connection | PoolProxiedConnection, durable: bool) -> None:
     """Choose how the next transaction of `connection` is committed. Not inside one: SQLite would ignore it."""
     mode = "FULL" if durable else "NORMAL"
     if connection.info.get("synchronous") != mode:
-        raw = connection.connection.driver_connection
+        pooled = connection.connection if isinstance(connection, Connection) else connection
+        raw = pooled.driver_connection
         assert isinstance(raw, sqlite3.Connection)
         raw.execute(f"PRAGMA synchronous = {mode}")
         connection.info["synchronous"] = mode
+
+
+@contextmanager
+def immediate(pooled: PoolProxiedConnection) -> Iterator[sqlite3.Connection]:
+    """A write transaction of the driver's own connection: committed at exit, rolled back when the body raises."""
+    raw = pooled.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    raw.execute("BEGIN IMMEDIATE")
+    try:
+        yield raw
+        raw.execute("COMMIT")
+    except BaseException:
+        if raw.in_transaction:
+            raw.execute("ROLLBACK")
+        raise
 
 
 def _check_library() -> None:

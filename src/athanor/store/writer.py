@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from athanor.errors import StoreError
+from athanor.store.append import Appender
 from athanor.store.transactions import Database, count_hooks, drop_hooks
 
 T = TypeVar("T")
-_Item = tuple[Callable[[Connection], Any], "Future[Any]"]
+_Item = tuple[Callable[[Any], Any], "Future[Any]", bool]
+"""Work, its future, and whether it takes an `Appender`."""
 GROUP = 256
 """Submissions in one transaction, at most."""
 
@@ -47,6 +49,13 @@ class GroupedWriter:
         Raises:
             StoreError: the writer is closed.
         """
+        return self._put(work, appends=False)
+
+    def append(self, work: Callable[[Appender], T]) -> Future[T]:
+        """As `submit`, for work that only inserts rows, which costs a third of it."""
+        return self._put(work, appends=True)
+
+    def _put(self, work: Callable[[Any], T], *, appends: bool) -> Future[T]:
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
@@ -54,7 +63,7 @@ class GroupedWriter:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="athanor-writer", daemon=True)
                 self._thread.start()
-            self._queue.put((work, future))
+            self._queue.put((work, future, appends))
         return future
 
     def flush(self) -> None:
@@ -98,14 +107,15 @@ class GroupedWriter:
         refused: list[tuple[Future[Any], BaseException]] = []
         try:
             with self._db.write(durable=self._durable) as conn:
-                for work, future in group:
+                appender = Appender.of(conn)
+                for work, future, appends in group:
                     try:
                         with self._db.translated():
-                            done.append((future, _in_savepoint(conn, work)))
+                            done.append((future, _in_savepoint(conn, work, appender if appends else conn)))
                     except Exception as error:
                         refused.append((future, error))
         except BaseException as failure:  # a future that never resolves would hang its request
-            for _, future in group:
+            for _, future, _ in group:
                 future.set_exception(failure)
             return
         for future, result in done:
@@ -113,24 +123,28 @@ class GroupedWriter:
         for future, cause in refused:
             future.set_exception(cause)
 
-    def _commit_one(self, work: Callable[[Connection], Any], future: Future[Any]) -> None:
+    def _commit_one(self, work: Callable[[Any], Any], future: Future[Any], appends: bool) -> None:
         """A group of one needs no savepoint: the transaction is its own."""
         try:
-            with self._db.write(durable=self._durable) as conn:
-                result = work(conn)
+            if appends:
+                with self._db.appending(durable=self._durable) as appender:
+                    result = work(appender)
+            else:
+                with self._db.write(durable=self._durable) as conn:
+                    result = work(conn)
         except BaseException as failure:
             future.set_exception(failure)
         else:
             future.set_result(result)
 
 
-def _in_savepoint(conn: Connection, work: Callable[[Connection], T]) -> T:
+def _in_savepoint(conn: Connection, work: Callable[[Any], T], given: Any) -> T:
     """Run `work` so that an error of its own takes back what it wrote, and nothing else of the transaction."""
     hooks = count_hooks(conn)
     # By hand: `begin_nested` builds and compiles its statements anew, which cost as much as the insert.
     conn.exec_driver_sql("SAVEPOINT item")
     try:
-        result = work(conn)
+        result = work(given)
     except BaseException:
         drop_hooks(conn, hooks)
         conn.exec_driver_sql("ROLLBACK TO SAVEPOINT item")
