@@ -18,6 +18,7 @@ chat = "echo"
 
 [server]
 max_body_mb = 8
+max_request_mb = 8
 
 [models.echo]
 source = "scripted:"

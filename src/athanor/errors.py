@@ -36,6 +36,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+LONGEST = 2000
+"""Characters of an error's message."""
+
 
 class AthanorError(Exception):
     """Base of all errors. `str(error)` is one line: message, where and hint."""
@@ -47,15 +50,21 @@ class AthanorError(Exception):
     """Seconds after which the same request may succeed, where that is known."""
 
     def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        message = _short(message)
         super().__init__(message)
         self.message = message
-        self.where = where
-        self.hint = hint
+        self.where = where and _short(where)
+        self.hint = hint and _short(hint)
 
     def __str__(self) -> str:
         where = f" [{self.where}]" if self.where else ""
         hint = f" Hint: {self.hint}" if self.hint else ""
         return f"{self.message}{where}{hint}"
+
+
+def _short(text: str) -> str:
+    """What a caller sent is quoted in errors, and may be of any length."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} […] {text[-LONGEST // 2 :]}"
 
 
 class ConfigError(AthanorError):

@@ -49,21 +49,31 @@ def check_schema(schema: Mapping[str, Any]) -> None:
     _Checker(schema).check(schema, "#", 0)
 
 
-def smallest_instance(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -> Any:  # noqa: PLR0911
-    """A small value that satisfies a schema which `check_schema` accepted (bounds on numbers and lengths included)."""
-    root = schema if root is None else root
+def smallest_instance(schema: Mapping[str, Any]) -> Any:
+    """A small value that satisfies a schema which `check_schema` accepted (bounds on numbers and lengths included).
+
+    Raises:
+        InputError: there is none, because a part requires itself.
+    """
+    try:
+        return _smallest(schema, schema)
+    except RecursionError:
+        raise InputError("No value satisfies this JSON schema: a part of it requires itself.") from None
+
+
+def _smallest(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:  # noqa: PLR0911
     if "$ref" in schema:
         target: Any = root
         for part in filter(None, str(schema["$ref"]).removeprefix("#").split("/")):
             target = target[part]
-        return smallest_instance(target, root)
+        return _smallest(target, root)
     if "const" in schema:
         return schema["const"]
     if "enum" in schema:
         return schema["enum"][0]
     for key in ("anyOf", "oneOf"):
         if key in schema:
-            return smallest_instance(schema[key][0], root)
+            return _smallest(schema[key][0], root)
     kind = schema.get("type", "object")
     match kind[0] if isinstance(kind, list) else kind:
         case "string":
@@ -76,11 +86,11 @@ def smallest_instance(schema: Mapping[str, Any], root: Mapping[str, Any] | None 
             return None
         case "array":
             items = schema.get("items", {})
-            item = smallest_instance(items if isinstance(items, Mapping) else {}, root)
+            item = _smallest(items if isinstance(items, Mapping) else {}, root)
             return [item] * int(schema.get("minItems", 0))
         case _:
             properties = schema.get("properties", {})
-            return {name: smallest_instance(properties.get(name, {}), root) for name in schema.get("required", [])}
+            return {name: _smallest(properties.get(name, {}), root) for name in schema.get("required", [])}
 
 
 class _Checker:

@@ -67,7 +67,10 @@ class Ingestion:
 
 
 def _existing(folder: Path) -> Path:
-    folder = folder.expanduser().absolute()
-    if not folder.is_dir():
-        raise NotFoundError("There is no such folder.", where=str(folder))
-    return folder
+    try:
+        found = folder.expanduser().absolute()
+        if found.is_dir():
+            return found
+    except (OSError, RuntimeError, ValueError):  # no path at all: too long, a NUL in it, the home of nobody
+        pass
+    raise NotFoundError("There is no such folder.", where=str(folder))

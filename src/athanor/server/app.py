@@ -94,7 +94,7 @@ def front(http: FastAPI) -> ASGIApp:
     """What the server serves: the bounds on every request, the short way to the doors, and `http` for all the rest."""
     settings = http.state.athanor.settings.server
     # Doors bound their bodies themselves.
-    others = BodyLimit(http, limit=settings.max_body_mb << 20)
+    others = BodyLimit(http, http.state.athanor)
     return SameOrigin(Express(others, http, http.state.doors), loopback=is_loopback(settings.host))
 
 

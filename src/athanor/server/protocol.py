@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from athanor.errors import (
     AthanorError,
@@ -106,14 +106,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._incomplete()
         elif self.cycle.more_body and self.cycle.transport is self.transport:
             # An answer before the request's end must end the connection too, and does so unless the end comes first.
-            self._keep, self.cycle.keep_alive = self.cycle.keep_alive, False
-            self.cycle.transport = cast("asyncio.Transport", _Lingering(self))
+            self._keep = self.cycle.keep_alive
+            self._last(self.cycle)
 
     def on_headers_complete(self) -> None:
         if self._timer is not None:
             self._disarm()
         if len(self.url) > URL_BYTES:
             raise _url_too_long()
+        if b"%00" in self.url:
+            raise InputError("The URL holds the character NUL.", hint="Leave it out.")
         if len(self.headers) > HEADERS:
             raise HeadTooLargeError(f"There are more than {HEADERS} headers.", hint="Send fewer.")
         if self._quiet > HEAD_BYTES:  # a piece of the body may have come with it
@@ -192,7 +194,7 @@ class BoundedProtocol(HttpToolsProtocol):
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             if not cycle.more_body:  # what came before was in order: it is answered, and what came after it is not
-                cycle.keep_alive = False
+                self._last(cycle)
                 return
             cycle.disconnected = True  # its answer is this one
             cycle.message_event.set()
@@ -212,8 +214,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self._disarm()
             self.handle_websocket_upgrade()
         else:  # it is answered as it stands; the parser has given up on what follows it
-            self.cycle.keep_alive = False
+            self._last(self.cycle)
             self._deaf = True
+
+    def _last(self, cycle: RequestResponseCycle) -> None:
+        """The connection ends with the answer to this request."""
+        cycle.keep_alive = False
+        cycle.transport = cast("asyncio.Transport", _Lingering(self))
 
     def _flush(self) -> None:
         """A transport that is closed sends what it has first, and waits for that without end."""

@@ -47,7 +47,7 @@ class ReplayBody(_Body):
     """Settings of a route; unset takes those that the route has."""
     traffic: str | None = None
     """Requests that asked for this name, `*` for all; unset takes the route's own."""
-    since: float = 0.0
+    since: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Unix seconds."""
     limit: Annotated[int, Field(ge=1, le=100_000)] = 10_000
     """Requests, the latest."""
@@ -74,7 +74,7 @@ class TrainBody(_Body):
     examples: list[ExampleBody]
     confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Below this probability the classifier gives no label."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] = 0
 
 
 @router.get("", summary="Routes")

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from athanor.errors import InputError, UnsupportedError
 from athanor.server.wire.chat import Signed
-from athanor.server.wire.decoding import Incoming
+from athanor.server.wire.decoding import Incoming, JsonObject
 from athanor.server.wire.parts import STORED, attachment, image, split
 from athanor.types import Attachment, Image, Message, Part, Reasoning, Role, Text, ToolCall
 
@@ -122,7 +122,7 @@ class ToolUseBlock(Block):
     type: Literal["tool_use"]
     id: str
     name: str
-    input: dict[str, Any]
+    input: JsonObject
     caller: Any = None
     """Accepted as it came; not used."""
     athanor: Signed | None = None

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from athanor.errors import InputError, UnsupportedError
-from athanor.server.wire.decoding import Incoming
+from athanor.server.wire.decoding import Count, Incoming, JsonObject, ModelName, Seed
 from athanor.server.wire.hints import Hinted
 from athanor.server.wire.parts import AudioPart, FilePart, ImagePart, RefusalPart, TextPart, split
 from athanor.types import (
@@ -140,7 +140,7 @@ class ResponseFormat(Incoming):
     """Plain text, any JSON object, or JSON that satisfies a schema."""
 
     type: Literal["text", "json_object", "json_schema"]
-    json_schema: dict[str, Any] | None = None
+    json_schema: JsonObject | None = None
 
     def schema_of(self) -> dict[str, Any] | None:
         """The JSON schema that is asked for.
@@ -163,7 +163,7 @@ class FunctionTool(Incoming):
 
     name: str
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: JsonObject | None = None
     strict: bool | None = None
 
 
@@ -230,17 +230,17 @@ class ChatRequest(Hinted):
         "web_search_options": "Ask a knowledge base, or give the model a tool.",
     }
 
-    model: str
+    model: ModelName
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=2000)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int | None, Field(ge=1)] = None
-    max_completion_tokens: Annotated[int | None, Field(ge=1)] = None
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
     temperature: Annotated[float | None, Field(ge=0, le=2)] = None
     top_p: Annotated[float | None, Field(gt=0, le=1)] = None
-    top_k: Annotated[int | None, Field(ge=1)] = None
+    top_k: Count | None = None
     """No parameter of OpenAI's, but of most other servers."""
-    seed: int | None = None
+    seed: Seed | None = None
     stop: str | list[str] | None = None
     presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
     frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from athanor.errors import UnsupportedError
 from athanor.server.wire.chat import ANYTHING, StreamOptions
+from athanor.server.wire.decoding import Count, ModelName, Seed
 from athanor.server.wire.hints import Hinted
 from athanor.types import CacheUse, Message, Request, Role, Sampling
 
@@ -20,15 +21,15 @@ class CompletionRequest(Hinted):
         "logit_bias": "No engine takes it the same way.",
     }
 
-    model: str
+    model: ModelName
     prompt: str | Annotated[list[str], Field(min_length=1)] | list[int] | list[list[int]]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int | None, Field(ge=1)] = None
+    max_tokens: Count | None = None
     temperature: Annotated[float | None, Field(ge=0, le=2)] = None
     top_p: Annotated[float | None, Field(gt=0, le=1)] = None
-    top_k: Annotated[int | None, Field(ge=1)] = None
-    seed: int | None = None
+    top_k: Count | None = None
+    seed: Seed | None = None
     stop: str | list[str] | None = None
     presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
     frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None

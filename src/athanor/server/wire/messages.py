@@ -22,7 +22,7 @@ from athanor.server.wire.blocks import (
     ToolUseBlock,
 )
 from athanor.server.wire.chat import ANYTHING, AthanorOptions
-from athanor.server.wire.decoding import Incoming
+from athanor.server.wire.decoding import Count, Incoming, JsonObject, ModelName
 from athanor.server.wire.parts import split
 from athanor.types import CacheUse, Message, Request, Role, Sampling, Thinking, Tool, ToolChoice
 
@@ -112,7 +112,7 @@ class MessagesTool(Incoming):
     type: str | None = None
     name: str
     description: str | None = None
-    input_schema: dict[str, Any] | None = None
+    input_schema: JsonObject | None = None
     strict: bool | None = None
     cache_control: CacheControl | None = None
     eager_input_streaming: bool | None = None
@@ -153,7 +153,7 @@ class ThinkingOptions(Incoming):
     """How to reason."""
 
     type: Literal["enabled", "adaptive", "disabled"]
-    budget_tokens: Annotated[int | None, Field(ge=1)] = None
+    budget_tokens: Count | None = None
     display: Literal["summarized", "omitted"] | None = None
 
 
@@ -161,7 +161,7 @@ class OutputFormat(Incoming):
     """JSON that satisfies a schema."""
 
     type: Literal["json_schema"]
-    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+    schema_: Annotated[JsonObject, Field(alias="schema")]
 
 
 class OutputConfig(Incoming):
@@ -187,7 +187,7 @@ class Conversation(Incoming):
         "inference_geo": "The settings decide where a model runs.",
     }
 
-    model: str
+    model: ModelName
     messages: Annotated[list[Turn], Field(min_length=1, max_length=4000)]
     system: str | list[TextBlock] | None = None
     tools: list[MessagesTool] | None = None
@@ -254,12 +254,12 @@ class CountRequest(Conversation):
 class MessagesRequest(Conversation):
     """Body of `POST /v1/messages`."""
 
-    max_tokens: Annotated[int, Field(ge=1)]
+    max_tokens: Count
     stream: bool | None = None
     stop_sequences: list[str] | None = None
     temperature: Annotated[float | None, Field(ge=0, le=1)] = None
     top_p: Annotated[float | None, Field(gt=0, le=1)] = None
-    top_k: Annotated[int | None, Field(ge=1)] = None
+    top_k: Count | None = None
     metadata: UserMetadata | None = None
     service_tier: str | None = None
     """Accepted, and without effect."""

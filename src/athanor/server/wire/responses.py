@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter
 
 from athanor.errors import InputError, UnsupportedError
 from athanor.server.wire.chat import ANYTHING, AthanorOptions, Effort, Signed, choice, function, thinking
-from athanor.server.wire.decoding import Incoming
+from athanor.server.wire.decoding import Count, Incoming, JsonObject, ModelName
 from athanor.server.wire.hints import Hinted
 from athanor.server.wire.parts import STORED, AudioPart, Detail, RefusalPart, TextPart, attachment, image, split
 from athanor.types import (
@@ -174,7 +174,7 @@ class ResponseTool(Incoming):
     type: str
     name: str = ""
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: JsonObject | None = None
     strict: bool | None = None
 
     def to_tool(self) -> Tool:
@@ -205,7 +205,7 @@ class TextFormat(Incoming):
     name: str | None = None
     description: str | None = None
     strict: bool | None = None
-    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+    schema_: Annotated[JsonObject | None, Field(alias="schema")] = None
 
     def schema_of(self) -> dict[str, Any] | None:
         if self.type == "text":
@@ -247,7 +247,7 @@ class ResponseRequest(Hinted):
         "max_tool_calls": "No tools run here.",
     }
 
-    model: str
+    model: ModelName
     input: str | Annotated[list[InputItem], Field(max_length=4000)]
     instructions: str | None = None
     previous_response_id: str | None = None
@@ -256,7 +256,7 @@ class ResponseRequest(Hinted):
     stream_options: ResponseStreamOptions | None = None
     background: bool | None = None
     include: list[str] | None = None
-    max_output_tokens: Annotated[int | None, Field(ge=1)] = None
+    max_output_tokens: Count | None = None
     temperature: Annotated[float | None, Field(ge=0, le=2)] = None
     top_p: Annotated[float | None, Field(gt=0, le=1)] = None
     top_logprobs: Annotated[int | None, Field(ge=0, le=20)] = None

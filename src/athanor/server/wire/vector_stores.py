@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from athanor.server.wire.decoding import Incoming
+from athanor.server.wire.decoding import Incoming, JsonObject
 
 
 class VectorStoreRequest(Incoming):
@@ -29,7 +29,7 @@ class VectorStoreFileRequest(Incoming):
     """Body of `POST /v1/vector_stores/{id}/files`."""
 
     file_id: str
-    attributes: dict[str, Any] | None = None
+    attributes: JsonObject | None = None
 
 
 class SearchRequest(Incoming):
@@ -38,7 +38,7 @@ class SearchRequest(Incoming):
     query: str | list[str]
     max_num_results: Annotated[int, Field(ge=1, le=50)] = 10
     rewrite_query: bool = False
-    ranking_options: dict[str, Any] | None = None
+    ranking_options: JsonObject | None = None
 
     def text(self) -> str:
         return self.query if isinstance(self.query, str) else " ".join(self.query)

@@ -7,19 +7,19 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from athanor.errors import InputError
-from athanor.server.wire.decoding import Incoming
+from athanor.server.wire.decoding import Count, Incoming, ModelName
 
 
 class EmbeddingRequest(Incoming):
     """Body of `POST /v1/embeddings`."""
 
-    model: str
+    model: ModelName
     input: (
         Annotated[str, Field(min_length=1)]
         | Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=2048)]
     )
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: Annotated[int | None, Field(ge=1)] = None
+    dimensions: Count | None = None
     user: str | None = None
 
     def texts(self) -> list[str]:
@@ -29,10 +29,10 @@ class EmbeddingRequest(Incoming):
 class RerankRequest(Incoming):
     """Body of `POST /v1/rerank`, in the shape that Cohere and Jina have in common."""
 
-    model: str
+    model: ModelName
     query: Annotated[str, Field(min_length=1)]
     documents: Annotated[list[str | dict[str, Any]], Field(min_length=1, max_length=1000)]
-    top_n: Annotated[int | None, Field(ge=1)] = None
+    top_n: Count | None = None
     return_documents: bool | None = None
     max_tokens_per_doc: int | None = None
     """Accepted, and without effect: a passage is cut where the model ends."""
