@@ -251,7 +251,7 @@ async def test_batches_arrive_whole_with_the_headers_of_the_settings(collector: 
     async with running(sender):
         for number in range(3):
             sender.add(record(number), SPANS)
-        await until(lambda: bool(collector.bodies))
+        await until(lambda: 'outcome="sent"} 9' in metrics.render())
     (body,) = collector.bodies
     assert collector.traces() == ["tr_0", "tr_1", "tr_2"]
     assert collector.headers[0]["authorization"] == SECRET
