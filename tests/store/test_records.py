@@ -144,9 +144,7 @@ def test_traces(store: Store) -> None:
 
 def test_contents(store: Store) -> None:
     said = [
-        Content(
-            trace=f"tr_{n}", at=float(n), request={"messages": [{"content": "é 😀"}]}, answer={"n": n}
-        )
+        Content(trace=f"tr_{n}", at=float(n), request={"messages": [{"content": "é 😀"}]}, answer={"n": n})
         for n in range(2)
     ]
     store.contents.insert(said)
