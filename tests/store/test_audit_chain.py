@@ -4,11 +4,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from material import rolled_back
 
 from athanor.errors import InputError, StoreError
 from athanor.store import Store, entry_hash
 from athanor.types import AuditEntry
+from tests.store.material import rolled_back
 
 UNGUARD = {
     "sqlite": ["DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_delete"],

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from material import base, put, rolled_back
 
 from athanor.errors import NotFoundError, StoreError
 from athanor.store import Blobs, Store
 from athanor.types import File, new_id
+from tests.store.material import base, put, rolled_back
 
 
 @pytest.fixture

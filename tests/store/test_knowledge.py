@@ -3,12 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from material import DIMENSION, EMBEDDER, base, cut, document, put, rolled_back, vector
 from sqlalchemy import text
 
 from athanor.errors import ConflictError, InputError, NotFoundError
 from athanor.store import Store
 from athanor.types import DocumentStatus, new_id
+from tests.store.material import DIMENSION, EMBEDDER, base, cut, document, put, rolled_back, vector
 
 
 def count(store: Store, table: str) -> int:

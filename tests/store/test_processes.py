@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from material import base
 
 from athanor.store import Store
 from athanor.types import JobState
+from tests.store.material import base
 
 SCRIPT = Path(__file__).with_name("crashing.py")
 KILLS = {"sqlite": 5, "postgresql": 3}

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from material import DIMENSION, EMBEDDER, base, put
 
 from athanor.store import Store
 from athanor.types import KnowledgeBase
+from tests.store.material import DIMENSION, EMBEDDER, base, put
 
 PASSAGES = [
     "The athanor is a furnace that feeds itself with charcoal.",

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from material import rolled_back
 from sqlalchemy import text
 
 from athanor.errors import ConflictError, StoreError
 from athanor.store import Store
 from athanor.types import RoleName
+from tests.store.material import rolled_back
 
 
 def test_write_commits_at_exit_and_rolls_back_on_error(store: Store) -> None:

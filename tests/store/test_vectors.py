@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from material import base, put, vector
-
 from athanor.store import Store
 from athanor.types import KnowledgeBase
+from tests.store.material import base, put, vector
 
 
 class Index:
