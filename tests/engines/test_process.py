@@ -251,7 +251,7 @@ async def test_nothing_is_leaked():
         await round_trip()
     gc.collect()
     assert descriptors() <= before
-    assert len(asyncio.all_tasks()) == tasks
+    assert len(asyncio.all_tasks()) <= tasks
     children = Path(f"/proc/self/task/{os.getpid()}/children")
     states = [Path(f"/proc/{pid}/stat").read_text().split()[2] for pid in children.read_text().split()]
     assert "Z" not in states

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,7 +98,7 @@ def test_every_quote_is_its_span_of_the_source(texts: list[str], question: str) 
             text = texts[int(citation.document[1:])]
             assert text[citation.start - offset : citation.end - offset] == citation.quote
 
-    anyio.run(run)
+    asyncio.run(run())  # anyio would ask what other tests have left in this thread
 
 
 @pytest.mark.parametrize("fitted", [RERANKED, EMBEDDED])
