@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from athanor.engines import http1
 from athanor.engines.http1 import BrokenError, Client, ConnectError, Response, SilenceError
 
 pytestmark = pytest.mark.anyio
@@ -149,6 +150,26 @@ async def test_a_connection_that_was_closed_while_idle_is_replaced() -> None:
         assert await whole(client) == b"ok"
         assert await whole(client) == b"ok"
         assert stage.connections == 2
+
+
+async def test_an_idle_connection_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http1, "_IDLE", 0.05)
+    gone = asyncio.Event()
+
+    def of(stage: Stage) -> Play:
+        async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await stage.take(reader)
+            writer.write(OK)
+            assert await reader.read() == b""
+            gone.set()
+
+        return play
+
+    async with staged(of) as (_, client):
+        assert await whole(client) == b"ok"
+        async with asyncio.timeout(5):
+            await gone.wait()
+        assert client._idle == []
 
 
 async def test_a_new_connection_that_breaks_is_not_tried_again() -> None:

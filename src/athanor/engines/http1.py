@@ -164,6 +164,11 @@ class Client:
         else:
             connection.close()
 
+    def forget(self, connection: _Connection) -> None:
+        """Keep an idle connection no longer."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+
     async def aclose(self) -> None:
         """Close all connections. Streams that are open break."""
         for connection in [*self._idle, *self._used]:
@@ -227,6 +232,7 @@ class _Connection(asyncio.Protocol):
     async def send(self, raw: bytes, silence: float | None, total: float) -> None:
         """Write a request, and wait for the head of its response."""
         assert self._transport is not None
+        self._stop_timer()
         self._busy, self._begun, self._headed, self.complete = True, False, False, False
         self.status, self.headers, self._head_bytes, self._unzip = 0, {}, 0, None
         self.wait, self._heard = silence, self.loop.time()
@@ -255,6 +261,11 @@ class _Connection(asyncio.Protocol):
         self._chunks.clear()
         self._buffered = 0
         self.rested = self.loop.time()
+        self._timer = self.loop.call_later(_IDLE, self._expire)
+
+    def _expire(self) -> None:
+        self.pool.forget(self)
+        self.close()
 
     def close(self) -> None:
         self._stop_timer()
@@ -341,6 +352,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         self._transport = None
+        self.pool.forget(self)
         if not self._busy or self.complete:
             return
         framed = "content-length" in self.headers or "chunked" in self.headers.get("transfer-encoding", "")
