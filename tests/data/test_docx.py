@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import docx
@@ -151,3 +152,12 @@ def test_encrypted_and_old_office_files(tmp_path: Path) -> None:
     assert refusal(tmp_path / "a.docx").reason == "encrypted"
     (tmp_path / "a.doc").write_bytes(ole)
     assert refusal(tmp_path / "a.doc").reason == "unsupported_type"
+
+
+def test_every_damaged_byte_of_the_container_is_read_or_refused(tmp_path: Path) -> None:
+    make_docx(tmp_path / "a.docx", "".join(paragraph(f"Paragraph {i}.") for i in range(40)))
+    whole = (tmp_path / "a.docx").read_bytes()
+    for at in range(len(whole)):
+        (tmp_path / "b.docx").write_bytes(whole[:at] + bytes([whole[at] ^ 0x81]) + whole[at + 1 :])
+        with contextlib.suppress(DocumentError):
+            read(tmp_path / "b.docx")

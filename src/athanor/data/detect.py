@@ -16,6 +16,7 @@ from pathlib import Path
 
 from athanor.data.base import Parser
 from athanor.data.encoding import looks_binary
+from athanor.data.zipguard import DAMAGE
 from athanor.errors import DocumentError, MissingExtraError
 from athanor.plugins import load, names
 
@@ -150,7 +151,7 @@ def _container(path: Path, name: str) -> Seen:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = set(archive.namelist())
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+    except DAMAGE as error:
         raise DocumentError(
             "The file is cut short or damaged: it begins as a ZIP container (as DOCX files do) and has no directory.",
             reason="corrupt",

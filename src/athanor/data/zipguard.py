@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 from athanor.errors import DocumentError
@@ -16,6 +18,18 @@ MAX_RATIO = 200
 """Unpacked over packed bytes, of entries past a mebibyte. XML of real documents reaches 50; a bomb has 1,000."""
 
 
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    ValueError,
+    struct.error,
+)
+"""What `zipfile` raises over a damaged container: an offset of nonsense is an OSError of `seek`, for one."""
+
+
 def open_checked(path: Path, name: str) -> zipfile.ZipFile:
     """Open the container, or refuse it by its directory alone.
 
@@ -26,7 +40,7 @@ def open_checked(path: Path, name: str) -> zipfile.ZipFile:
     """
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+    except DAMAGE as error:
         raise DocumentError(
             "The file is cut short or damaged: its ZIP directory cannot be read.",
             reason="corrupt",

@@ -13,7 +13,7 @@ from typing import Any
 
 from athanor.data.build import TextBuilder, collapse, stem
 from athanor.data.parsers._docx_styles import Numbering, Styles, W
-from athanor.data.zipguard import open_checked
+from athanor.data.zipguard import DAMAGE, open_checked
 from athanor.errors import DocumentError
 from athanor.plugins import require
 from athanor.types import ParsedDocument
@@ -56,7 +56,7 @@ def _xml(archive: zipfile.ZipFile, part: str, name: str) -> Any:
         data = archive.read(part)
     except KeyError:
         return None
-    except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, NotImplementedError) as error:  # type: ignore[attr-defined]
+    except DAMAGE as error:
         raise DocumentError(f"Its part {part!r} is damaged.", reason="corrupt", where=name) from error
     # No external entity is loaded, no internal one expanded, and libxml2's own depth and size limits stay on.
     parser = etree.XMLParser(
