@@ -7,14 +7,15 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from athanor.errors import ConflictError, NotFoundError
 from athanor.store import tables as t
+from athanor.store.access import rules_of
 from athanor.store.base import Repository, TextIndex
 from athanor.store.blobs import Blobs, referenced
 from athanor.store.transactions import Database, after_commit
-from athanor.types import KnowledgeBase, new_id
+from athanor.types import KnowledgeBase, RetrievalSettings, new_id
 
 
 class Bases(Repository):
@@ -34,18 +35,19 @@ class Bases(Repository):
         with self._db.writing(conn) as c:
             if c.scalar(select(t.knowledge_bases.c.seq).where(t.knowledge_bases.c.name == name)) is not None:
                 raise _taken(name)
-            row = {"id": new_id("kb"), "name": name, "embedder": embedder, "dimension": dimension}
+            made = new_id("kb")
+            row = {"id": made, "name": name, "embedder": embedder, "dimension": dimension}
             added = c.execute(
-                insert(t.knowledge_bases).values(**row, created_at=time.time()).returning(*t.knowledge_bases.c)
+                insert(t.knowledge_bases).values(**row, created_at=time.time()).returning(t.knowledge_bases.c.seq)
             ).one()
             self._index.create(c, added.seq)
-        return _base(added)
+            return self.get(made, conn=c)
 
     def find(self, id_or_name: str, *, conn: Connection | None = None) -> KnowledgeBase | None:
         """The base with this id, else the one with this name, else `None`."""
         with self._db.reading(conn) as c:
             for column in (t.knowledge_bases.c.id, t.knowledge_bases.c.name):
-                row = c.execute(select(t.knowledge_bases).where(column == id_or_name)).one_or_none()
+                row = c.execute(_bases().where(column == id_or_name)).one_or_none()
                 if row is not None:
                     return _base(row)
         return None
@@ -64,7 +66,7 @@ class Bases(Repository):
     def list(self, *, conn: Connection | None = None) -> builtins.list[KnowledgeBase]:
         """All bases, by name."""
         with self._db.reading(conn) as c:
-            return [_base(row) for row in c.execute(select(t.knowledge_bases).order_by(t.knowledge_bases.c.name))]
+            return [_base(row) for row in c.execute(_bases().order_by(t.knowledge_bases.c.name))]
 
     def rename(self, knowledge_base: str, name: str, *, conn: Connection | None = None) -> KnowledgeBase:
         """Give the base (by id) another name.
@@ -79,7 +81,7 @@ class Bases(Repository):
                 raise _taken(name)
             seq = base_row(c, knowledge_base, lock=True).seq
             c.execute(update(t.knowledge_bases).where(t.knowledge_bases.c.seq == seq).values(name=name))
-            return _base(base_row(c, knowledge_base))
+            return self.get(knowledge_base, conn=c)
 
     def delete(self, knowledge_base: str, *, conn: Connection | None = None) -> None:
         """Delete the base (by id) with all its documents, versions, chunks and vectors.
@@ -100,6 +102,8 @@ class Bases(Repository):
             c.execute(delete(t.chunks).where(t.chunks.c.base == base))
             c.execute(delete(t.document_versions).where(t.document_versions.c.document.in_(owned)))
             c.execute(delete(t.documents).where(t.documents.c.base == base))
+            for table in (t.access_classes, t.knowledge_versions, t.questions, t.evaluations, t.sync_sources):
+                c.execute(delete(table).where(table.c.base == base))
             c.execute(delete(t.knowledge_bases).where(t.knowledge_bases.c.seq == base))
 
     def _release(self, conn: Connection, texts: Collection[str]) -> None:
@@ -138,9 +142,20 @@ def bump(conn: Connection, base: int, *, documents: int, chunks: int) -> None:
     )
 
 
+def _bases() -> Select[Any]:
+    """Bases with the settings of their version in use."""
+    joined = t.knowledge_bases.outerjoin(
+        t.knowledge_versions,
+        (t.knowledge_versions.c.base == t.knowledge_bases.c.seq)
+        & (t.knowledge_versions.c.version == t.knowledge_bases.c.version),
+    )
+    return select(*t.knowledge_bases.c, t.knowledge_versions.c.settings).select_from(joined)
+
+
 def _base(row: Row[Any]) -> KnowledgeBase:
     values = row._asdict()
     del values["seq"], values["words"]
+    values |= {"rules": rules_of(row.rules), "settings": RetrievalSettings(**(row.settings or {}))}
     return KnowledgeBase(**values)
 
 

@@ -17,7 +17,8 @@ from athanor.types import Chunk, Hit, VectorChanges
 
 _FETCH = 500
 """Ids in one query."""
-_COLUMNS = [t.chunks.c[name] for name in ("id", "document", "ordinal", "start", "end", "page", "heading", "text")]
+_NAMES = ("id", "document", "ordinal", "start", "end", "page", "heading", "text", "place", "line", "context")
+_COLUMNS = [t.chunks.c[name] for name in _NAMES]
 
 
 class Chunks(Repository):
@@ -163,16 +164,7 @@ def _fetch(conn: Connection, query: Select[Any], knowledge_base: str, ids: Seque
 
 
 def _chunk(row: Row[Any]) -> Chunk:
-    return Chunk(
-        id=row.id,
-        document=row.document,
-        ordinal=row.ordinal,
-        start=row.start,
-        end=row.end,
-        page=row.page,
-        heading=row.heading,
-        text=row.text,
-    )
+    return Chunk(**{name: getattr(row, name) for name in _NAMES})
 
 
 def _added(base: int, after: int) -> Select[Any]:

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from athanor.errors import ConflictError, InputError, NotFoundError
 from athanor.store import tables as t
+from athanor.store.access import access_of, class_of
 from athanor.store.bases import Bases, base_row, bump
 from athanor.store.passages import insert_chunks, remove_chunks
-from athanor.types import Chunk, Document, DocumentStatus, DocumentVersion, SourceState
+from athanor.types import OPEN, Chunk, Document, DocumentStatus, DocumentVersion, SourceState
 
 
 class Documents(Bases):
@@ -200,6 +202,8 @@ class Documents(Bases):
                 columns.status,
                 columns.size,
                 columns.origin,
+                columns.stamp,
+                columns.container,
             )
             .join(t.knowledge_bases)
             .where(t.knowledge_bases.c.id == knowledge_base)
@@ -213,18 +217,27 @@ class Documents(Bases):
                     status=DocumentStatus(row.status),
                     size=row.size,
                     origin=row.origin,
+                    stamp=row.stamp,
+                    container=row.container,
                 )
                 for row in c.execute(query)
             }
 
 
 def _documents() -> Select[Any]:
-    columns = [column for column in t.documents.c if column.name != "base"]
-    return select(t.knowledge_bases.c.id.label("knowledge_base"), *columns).join_from(t.documents, t.knowledge_bases)
+    columns = [column for column in t.documents.c if column.name not in {"base", "access"}]
+    joined = t.documents.join(t.knowledge_bases).outerjoin(
+        t.access_classes, t.access_classes.c.seq == t.documents.c.access
+    )
+    return select(t.knowledge_bases.c.id.label("knowledge_base"), t.access_classes.c.access, *columns).select_from(
+        joined
+    )
 
 
 def _document(row: Row[Any]) -> Document:
-    return Document(**{**row._asdict(), "pages": tuple(row.pages), "status": DocumentStatus(row.status)})
+    access = OPEN if row.access is None else access_of(orjson.loads(row.access))
+    status = DocumentStatus(row.status)
+    return Document(**{**row._asdict(), "pages": tuple(row.pages), "status": status, "access": access})
 
 
 def _by_source(conn: Connection, base: int, source: str) -> Row[Any] | None:
@@ -236,6 +249,7 @@ def _by_source(conn: Connection, base: int, source: str) -> Row[Any] | None:
 def _write_row(conn: Connection, base: int, document: Document, *, new: bool) -> None:
     values = {column.name: getattr(document, column.name) for column in t.documents.c if column.name != "base"}
     values |= {"base": base, "pages": [*document.pages], "status": document.status.value}
+    values |= {"access": class_of(conn, base, document.access), "attributes": dict(document.attributes)}
     if new:
         conn.execute(insert(t.documents), values)
     else:

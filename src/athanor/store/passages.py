@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from athanor.errors import ConflictError, InputError
 from athanor.store import tables as t
+from athanor.store.access import class_of
 from athanor.store.base import TextIndex
 from athanor.types import Chunk, Document
 
@@ -34,6 +35,7 @@ def insert_chunks(
     _check(base, document, chunks, vectors)
     if not chunks:
         return
+    access = class_of(conn, base.seq, document.access)
     rows = [
         {
             "base": base.seq,
@@ -46,6 +48,10 @@ def insert_chunks(
             "heading": chunk.heading,
             "text": chunk.text,
             "revision": base.revision + 1,
+            "access": access,
+            "place": chunk.place,
+            "line": chunk.line,
+            "context": chunk.context,
         }
         for chunk in chunks
     ]

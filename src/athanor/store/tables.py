@@ -62,6 +62,22 @@ principals = Table(
     Column("team", ForeignKey("teams.id")),
 )
 
+groups = Table(
+    "groups",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("labels", _JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("group", ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
+    Column("principal", ForeignKey("principals.id", ondelete="CASCADE"), primary_key=True, index=True),
+)
+
 keys = Table(
     "keys",
     metadata,
@@ -109,6 +125,7 @@ files = Table(
     Column("purpose", Text, nullable=False),
     Column("principal", Text, nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
 )
 
 knowledge_bases = Table(
@@ -125,6 +142,23 @@ knowledge_bases = Table(
     Column("chunks", BigInteger, nullable=False, server_default="0"),
     # Of all chunks, for their average length. Kept by the index of PostgreSQL; FTS5 has its own.
     Column("words", BigInteger, nullable=False, server_default="0"),
+    Column("description", Text, nullable=False, server_default=text("''")),
+    Column("metadata", _JSON, nullable=False, server_default=text("'{}'")),
+    Column("expires_after", Integer),
+    Column("last_active_at", Double),
+    Column("version", Integer, nullable=False, server_default="0"),
+    Column("rules", _JSON, nullable=False, server_default=text("'[]'")),
+)
+
+# A row for each different way in which documents of a base are closed. Class 0, open to all, has no row.
+access_classes = Table(
+    "access_classes",
+    metadata,
+    Column("seq", _SEQ, primary_key=True),
+    Column("base", ForeignKey("knowledge_bases.seq"), nullable=False),
+    # Canonical JSON of an `Access`, as text: it is what makes two the same.
+    Column("access", Text, nullable=False),
+    UniqueConstraint("base", "access"),
 )
 
 documents = Table(
@@ -147,7 +181,27 @@ documents = Table(
     Column("updated_at", Double, nullable=False),
     Column("file", Text),
     Column("origin", Text, nullable=False),
+    # An access class, or 0. No foreign key: 0 has no row.
+    Column("access", BigInteger, nullable=False, server_default="0"),
+    Column("attributes", _JSON, nullable=False, server_default=text("'{}'")),
+    Column("container", Text),
+    Column("stamp", Text, nullable=False, server_default=text("''")),
+    Column("near", Text),
     UniqueConstraint("base", "source"),
+    Index("ix_documents_base_access", "base", "access"),
+    Index("ix_documents_base_container", "base", "container"),
+)
+
+pictures = Table(
+    "pictures",
+    metadata,
+    Column("document", ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("sha256", Text, nullable=False, index=True),
+    Column("mime", Text, nullable=False),
+    Column("start", BigInteger, nullable=False),
+    Column("alt", Text, nullable=False),
 )
 
 document_versions = Table(
@@ -177,6 +231,11 @@ chunks = Table(
     Column("heading", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    # Its document's, here as well so that both legs can filter without a join.
+    Column("access", BigInteger, nullable=False, server_default="0"),
+    Column("place", Text, nullable=False, server_default=text("''")),
+    Column("line", Integer),
+    Column("context", Text, nullable=False, server_default=text("''")),
     UniqueConstraint("base", "id"),
     UniqueConstraint("document", "ordinal"),
     Index("ix_chunks_base_revision", "base", "revision"),
@@ -188,6 +247,53 @@ vectors = Table(
     # Apart from the text, so that filling a matrix reads vectors only.
     Column("chunk", ForeignKey("chunks.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False),
     Column("data", LargeBinary, nullable=False),
+)
+
+knowledge_versions = Table(
+    "knowledge_versions",
+    metadata,
+    Column("base", ForeignKey("knowledge_bases.seq"), primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("settings", _JSON, nullable=False),
+    Column("figures", _JSON, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+questions = Table(
+    "questions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("base", ForeignKey("knowledge_bases.seq"), nullable=False, index=True),
+    Column("text", Text, nullable=False),
+    Column("relevant", _JSON, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+)
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("base", ForeignKey("knowledge_bases.seq"), nullable=False, index=True),
+    Column("version", Integer, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("questions", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("figures", _JSON, nullable=False),
+    Column("details", _JSON, nullable=False),
+)
+
+sync_sources = Table(
+    "sync_sources",
+    metadata,
+    Column("base", ForeignKey("knowledge_bases.seq"), primary_key=True, autoincrement=False),
+    Column("origin", Text, primary_key=True),
+    Column("created_at", Double, nullable=False),
+    Column("every", Double),
+    Column("synced_at", Double),
+    Column("state", Text, nullable=False),
+    Column("job", Text),
 )
 
 jobs = Table(
@@ -323,5 +429,6 @@ BLOB_REFERENCES = (
     documents.c.text_sha256,
     document_versions.c.sha256,
     document_versions.c.text_sha256,
+    pictures.c.sha256,
 )
 """Columns that keep a blob alive."""

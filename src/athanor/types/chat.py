@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from athanor.types.content import ANY_TOOL, Part, Reasoning, Text, Thinking, TokenLogprob, Tool, ToolCall, ToolChoice
-from athanor.types.knowledge import AnswerMode, Citation
+from athanor.types.knowledge import AnswerMode, Citation, Conflict
 from athanor.types.records import ApiKey, Principal
 
 
@@ -227,6 +227,19 @@ class Cited:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """How well the sources support the answer's characters `start:end`, one sentence of it."""
+
+    start: int
+    end: int
+    score: float
+    """Calibrated probability that the sources support it, 0 to 1."""
+    supported: bool
+    """Is it at or over the threshold. What is not is marked by this, or was never sent, as the policy says."""
+    usage: Usage = NO_USAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """The last event of a stream that succeeded. A stream that fails raises an `AthanorError` instead."""
 
@@ -240,9 +253,15 @@ class Finished:
     """For a knowledge base: the calibrated probability that the cited text holds the answer."""
     dropped: int = 0
     """Sentences the model wrote that its source did not support, and that were left out."""
+    groundedness: float | None = None
+    """Of the whole answer, 0 to 1: the least of its sentences' scores."""
+    nearest: tuple[Citation, ...] = ()
+    """Where it abstained: the passages that came closest."""
+    conflicts: tuple[Conflict, ...] = ()
+    """Cited sources that do not agree with one another."""
 
 
-Event = Started | TextDelta | ReasoningDelta | ToolCallDelta | Cited | Finished
+Event = Started | TextDelta | ReasoningDelta | ToolCallDelta | Cited | Graded | Finished
 
 
 class SpanHandle(Protocol):

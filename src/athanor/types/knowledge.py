@@ -6,8 +6,13 @@ unchanged. `source_text[start:end] == quote` holds for every citation, for ever.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from athanor.types.access import OPEN, Access, AccessRule
+from athanor.types.filters import Attributes
+from athanor.types.retrieval import DEFAULT_RETRIEVAL, RetrievalSettings
 
 
 class AnswerMode(StrEnum):
@@ -34,6 +39,16 @@ class KnowledgeBase:
     """Grows by one with every committed change of its documents; derived indexes compare it."""
     documents: int = 0
     chunks: int = 0
+    description: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    expires_after: int | None = None
+    """Days after its last use on which it is deleted."""
+    last_active_at: float | None = None
+    version: int = 0
+    """Of its settings; 0 is the defaults."""
+    settings: RetrievalSettings = DEFAULT_RETRIEVAL
+    rules: tuple[AccessRule, ...] = ()
+    """Access of documents by their source name, for those to come too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +64,26 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """From the source character `start` on, the text stands at `place` in the source document."""
+
+    start: int
+    place: str
+    """For people, and unambiguous: `Budget!A2:F21`, `slide 4`, `message 12`, `cell 3`, `chapter 2`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """An image inside a document."""
+
+    start: int
+    """Source offset at which it stands."""
+    mime: str
+    data: bytes
+    alt: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedDocument:
     """What a parser returns. `blocks` are in order, disjoint, and lie inside `text`."""
 
@@ -59,6 +94,11 @@ class ParsedDocument:
     pages: tuple[int, ...] = ()
     """Start offset of each page, ascending; empty where the format has no pages."""
     warnings: tuple[str, ...] = ()
+    anchors: tuple[Anchor, ...] = ()
+    """Ascending; for formats that have places other than pages and lines."""
+    lines: bool = False
+    """The text is the file's own, so that a line number of the one is a line number of the other."""
+    pictures: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +128,15 @@ class Document:
     """Id of the uploaded file, where it came from one."""
     origin: str = "upload"
     """What keeps it in step: `folder:/absolute/path`, or `upload`. A synchronisation deletes only its own."""
+    access: Access = OPEN
+    attributes: Attributes = field(default_factory=dict)
+    """At most 16, for filters."""
+    container: str | None = None
+    """Source name of the archive or mailbox that it came out of."""
+    stamp: str = ""
+    """Size, time and inode of its file, by which a synchronisation sees without reading that nothing changed."""
+    near: str | None = None
+    """Id of an older document of the base whose text is nearly the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +153,12 @@ class Chunk:
     heading: str
     """Path of headings above it, joined by ` > `."""
     text: str
+    place: str = ""
+    """Where it stands in the source, for people: `page 3`, `lines 10–24`, `Budget!A2:F21`."""
+    line: int | None = None
+    """From 1, of the first character, where the format has lines."""
+    context: str = ""
+    """What it is about, written by a model or taken from its document; indexed with it, never cited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,3 +192,15 @@ class Citation:
     source: str
     title: str
     chunk: str
+    place: str = ""
+    """Where it stands in the source, for people: `page 3`, `lines 12–14`, `Budget!A2:F21`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Two sources that do not agree."""
+
+    first: Citation
+    second: Citation
+    reason: str
+    """What they differ in, for people: `1,200 against 1,500`."""

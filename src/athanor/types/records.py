@@ -102,6 +102,7 @@ class File:
     purpose: str
     principal: str
     created_at: float
+    expires_at: float | None = None
 
 
 class JobState(StrEnum):

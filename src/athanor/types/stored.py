@@ -38,6 +38,8 @@ class SourceState:
     size: int
     """Bytes of the source."""
     origin: str = "upload"
+    stamp: str = ""
+    container: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,10 @@ class VectorChanges:
     """float32, little-endian, one row for each of `added`."""
     present: tuple[str, ...]
     """Ids of all chunks that exist. What an index holds beyond them was deleted."""
+    documents: tuple[str, ...] = ()
+    """Id of the document of each of `added`."""
+    classes: tuple[int, ...] = ()
+    """Access class of each of `added`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,3 +1,9 @@
+CREATE TABLE access_classes (
+    seq bigint DEFAULT nextval('access_classes_seq_seq'::regclass) NOT NULL,
+    base bigint NOT NULL,
+    access text NOT NULL
+);
+
 CREATE TABLE alembic_version (
     version_num character varying(32) NOT NULL
 );
@@ -40,7 +46,11 @@ CREATE TABLE chunks (
     page integer,
     heading text NOT NULL,
     text text NOT NULL,
-    revision bigint NOT NULL
+    revision bigint NOT NULL,
+    access bigint DEFAULT '0'::bigint NOT NULL,
+    place text DEFAULT ''::text NOT NULL,
+    line integer,
+    context text DEFAULT ''::text NOT NULL
 );
 
 CREATE TABLE contents (
@@ -77,7 +87,23 @@ CREATE TABLE documents (
     created_at double precision NOT NULL,
     updated_at double precision NOT NULL,
     file text,
-    origin text NOT NULL
+    origin text NOT NULL,
+    access bigint DEFAULT '0'::bigint NOT NULL,
+    attributes jsonb DEFAULT '{}'::jsonb NOT NULL,
+    container text,
+    stamp text DEFAULT ''::text NOT NULL,
+    near text
+);
+
+CREATE TABLE evaluations (
+    id text NOT NULL,
+    base bigint NOT NULL,
+    version integer NOT NULL,
+    revision bigint NOT NULL,
+    questions text NOT NULL,
+    created_at double precision NOT NULL,
+    figures jsonb NOT NULL,
+    details jsonb NOT NULL
 );
 
 CREATE TABLE feedback (
@@ -96,6 +122,14 @@ CREATE TABLE files (
     sha256 text NOT NULL,
     purpose text NOT NULL,
     principal text NOT NULL,
+    created_at double precision NOT NULL,
+    expires_at double precision
+);
+
+CREATE TABLE groups (
+    id text NOT NULL,
+    name text NOT NULL,
+    labels jsonb NOT NULL,
     created_at double precision NOT NULL
 );
 
@@ -150,7 +184,22 @@ CREATE TABLE knowledge_bases (
     revision bigint DEFAULT '0'::bigint NOT NULL,
     documents bigint DEFAULT '0'::bigint NOT NULL,
     chunks bigint DEFAULT '0'::bigint NOT NULL,
-    words bigint DEFAULT '0'::bigint NOT NULL
+    words bigint DEFAULT '0'::bigint NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    expires_after integer,
+    last_active_at double precision,
+    version integer DEFAULT 0 NOT NULL,
+    rules jsonb DEFAULT '[]'::jsonb NOT NULL
+);
+
+CREATE TABLE knowledge_versions (
+    base bigint NOT NULL,
+    version integer NOT NULL,
+    settings jsonb NOT NULL,
+    figures jsonb NOT NULL,
+    note text NOT NULL,
+    created_at double precision NOT NULL
 );
 
 CREATE TABLE links (
@@ -161,12 +210,36 @@ CREATE TABLE links (
     used_at double precision
 );
 
+CREATE TABLE memberships (
+    group text NOT NULL,
+    principal text NOT NULL
+);
+
+CREATE TABLE pictures (
+    document text NOT NULL,
+    version integer NOT NULL,
+    ordinal integer NOT NULL,
+    sha256 text NOT NULL,
+    mime text NOT NULL,
+    start bigint NOT NULL,
+    alt text NOT NULL
+);
+
 CREATE TABLE principals (
     id text NOT NULL,
     name text NOT NULL,
     role text NOT NULL,
     created_at double precision NOT NULL,
     team text
+);
+
+CREATE TABLE questions (
+    id text NOT NULL,
+    base bigint NOT NULL,
+    text text NOT NULL,
+    relevant jsonb NOT NULL,
+    answer text NOT NULL,
+    origin text NOT NULL
 );
 
 CREATE TABLE requests (
@@ -210,6 +283,16 @@ CREATE TABLE sessions (
     revoked_at double precision
 );
 
+CREATE TABLE sync_sources (
+    base bigint NOT NULL,
+    origin text NOT NULL,
+    created_at double precision NOT NULL,
+    every double precision,
+    synced_at double precision,
+    state text NOT NULL,
+    job text
+);
+
 CREATE TABLE teams (
     id text NOT NULL,
     name text NOT NULL,
@@ -228,6 +311,8 @@ CREATE TABLE vectors (
     data bytea NOT NULL
 );
 
+ALTER TABLE access_classes ADD CONSTRAINT pk_access_classes PRIMARY KEY (seq);
+
 ALTER TABLE alembic_version ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
 
 ALTER TABLE audit ADD CONSTRAINT pk_audit PRIMARY KEY (sequence);
@@ -244,9 +329,13 @@ ALTER TABLE document_versions ADD CONSTRAINT pk_document_versions PRIMARY KEY (d
 
 ALTER TABLE documents ADD CONSTRAINT pk_documents PRIMARY KEY (id);
 
+ALTER TABLE evaluations ADD CONSTRAINT pk_evaluations PRIMARY KEY (id);
+
 ALTER TABLE feedback ADD CONSTRAINT pk_feedback PRIMARY KEY (id);
 
 ALTER TABLE files ADD CONSTRAINT pk_files PRIMARY KEY (id);
+
+ALTER TABLE groups ADD CONSTRAINT pk_groups PRIMARY KEY (id);
 
 ALTER TABLE job_items ADD CONSTRAINT pk_job_items PRIMARY KEY (job, key);
 
@@ -256,9 +345,17 @@ ALTER TABLE keys ADD CONSTRAINT pk_keys PRIMARY KEY (id);
 
 ALTER TABLE knowledge_bases ADD CONSTRAINT pk_knowledge_bases PRIMARY KEY (seq);
 
+ALTER TABLE knowledge_versions ADD CONSTRAINT pk_knowledge_versions PRIMARY KEY (base, version);
+
 ALTER TABLE links ADD CONSTRAINT pk_links PRIMARY KEY (hash);
 
+ALTER TABLE memberships ADD CONSTRAINT pk_memberships PRIMARY KEY ("group", principal);
+
+ALTER TABLE pictures ADD CONSTRAINT pk_pictures PRIMARY KEY (document, version, ordinal);
+
 ALTER TABLE principals ADD CONSTRAINT pk_principals PRIMARY KEY (id);
+
+ALTER TABLE questions ADD CONSTRAINT pk_questions PRIMARY KEY (id);
 
 ALTER TABLE requests ADD CONSTRAINT pk_requests PRIMARY KEY (trace);
 
@@ -266,11 +363,15 @@ ALTER TABLE responses ADD CONSTRAINT pk_responses PRIMARY KEY (id);
 
 ALTER TABLE sessions ADD CONSTRAINT pk_sessions PRIMARY KEY (hash);
 
+ALTER TABLE sync_sources ADD CONSTRAINT pk_sync_sources PRIMARY KEY (base, origin);
+
 ALTER TABLE teams ADD CONSTRAINT pk_teams PRIMARY KEY (id);
 
 ALTER TABLE traces ADD CONSTRAINT pk_traces PRIMARY KEY (trace);
 
 ALTER TABLE vectors ADD CONSTRAINT pk_vectors PRIMARY KEY (chunk);
+
+ALTER TABLE access_classes ADD CONSTRAINT uq_access_classes_base_access UNIQUE (base, access);
 
 ALTER TABLE audit ADD CONSTRAINT uq_audit_hash UNIQUE (hash);
 
@@ -282,6 +383,8 @@ ALTER TABLE documents ADD CONSTRAINT uq_documents_base_source UNIQUE (base, sour
 
 ALTER TABLE feedback ADD CONSTRAINT uq_feedback_trace_principal UNIQUE (trace, principal);
 
+ALTER TABLE groups ADD CONSTRAINT uq_groups_name UNIQUE (name);
+
 ALTER TABLE keys ADD CONSTRAINT uq_keys_hash UNIQUE (hash);
 
 ALTER TABLE knowledge_bases ADD CONSTRAINT uq_knowledge_bases_id UNIQUE (id);
@@ -291,6 +394,8 @@ ALTER TABLE knowledge_bases ADD CONSTRAINT uq_knowledge_bases_name UNIQUE (name)
 ALTER TABLE principals ADD CONSTRAINT uq_principals_name UNIQUE (name);
 
 ALTER TABLE teams ADD CONSTRAINT uq_teams_name UNIQUE (name);
+
+ALTER TABLE access_classes ADD CONSTRAINT fk_access_classes_base FOREIGN KEY (base) REFERENCES knowledge_bases(seq);
 
 ALTER TABLE chunk_words ADD CONSTRAINT fk_chunk_words_chunk FOREIGN KEY (chunk) REFERENCES chunks(seq);
 
@@ -302,17 +407,31 @@ ALTER TABLE document_versions ADD CONSTRAINT fk_document_versions_document FOREI
 
 ALTER TABLE documents ADD CONSTRAINT fk_documents_base FOREIGN KEY (base) REFERENCES knowledge_bases(seq);
 
+ALTER TABLE evaluations ADD CONSTRAINT fk_evaluations_base FOREIGN KEY (base) REFERENCES knowledge_bases(seq);
+
 ALTER TABLE feedback ADD CONSTRAINT ck_feedback_rating CHECK ((rating = ANY (ARRAY['-1'::integer, 1])));
 
 ALTER TABLE job_items ADD CONSTRAINT fk_job_items_job FOREIGN KEY (job) REFERENCES jobs(id) ON DELETE CASCADE;
 
 ALTER TABLE keys ADD CONSTRAINT fk_keys_principal FOREIGN KEY (principal) REFERENCES principals(id) ON DELETE CASCADE;
 
+ALTER TABLE knowledge_versions ADD CONSTRAINT fk_knowledge_versions_base FOREIGN KEY (base) REFERENCES knowledge_bases(seq);
+
 ALTER TABLE links ADD CONSTRAINT fk_links_principal FOREIGN KEY (principal) REFERENCES principals(id) ON DELETE CASCADE;
+
+ALTER TABLE memberships ADD CONSTRAINT fk_memberships_group FOREIGN KEY ("group") REFERENCES groups(id) ON DELETE CASCADE;
+
+ALTER TABLE memberships ADD CONSTRAINT fk_memberships_principal FOREIGN KEY (principal) REFERENCES principals(id) ON DELETE CASCADE;
+
+ALTER TABLE pictures ADD CONSTRAINT fk_pictures_document FOREIGN KEY (document) REFERENCES documents(id) ON DELETE CASCADE;
 
 ALTER TABLE principals ADD CONSTRAINT fk_principals_team FOREIGN KEY (team) REFERENCES teams(id);
 
+ALTER TABLE questions ADD CONSTRAINT fk_questions_base FOREIGN KEY (base) REFERENCES knowledge_bases(seq);
+
 ALTER TABLE sessions ADD CONSTRAINT fk_sessions_principal FOREIGN KEY (principal) REFERENCES principals(id) ON DELETE CASCADE;
+
+ALTER TABLE sync_sources ADD CONSTRAINT fk_sync_sources_base FOREIGN KEY (base) REFERENCES knowledge_bases(seq);
 
 ALTER TABLE vectors ADD CONSTRAINT fk_vectors_chunk FOREIGN KEY (chunk) REFERENCES chunks(seq) ON DELETE CASCADE;
 
@@ -330,7 +449,13 @@ CREATE INDEX ix_contents_at ON contents USING btree (at);
 
 CREATE INDEX ix_document_versions_text_sha256 ON document_versions USING btree (text_sha256);
 
+CREATE INDEX ix_documents_base_access ON documents USING btree (base, access);
+
+CREATE INDEX ix_documents_base_container ON documents USING btree (base, container);
+
 CREATE INDEX ix_documents_text_sha256 ON documents USING btree (text_sha256);
+
+CREATE INDEX ix_evaluations_base ON evaluations USING btree (base);
 
 CREATE INDEX ix_feedback_created_at ON feedback USING btree (created_at);
 
@@ -341,6 +466,12 @@ CREATE INDEX ix_jobs_state_created_at ON jobs USING btree (state, created_at);
 CREATE INDEX ix_keys_principal ON keys USING btree (principal);
 
 CREATE INDEX ix_links_principal ON links USING btree (principal);
+
+CREATE INDEX ix_memberships_principal ON memberships USING btree (principal);
+
+CREATE INDEX ix_pictures_sha256 ON pictures USING btree (sha256);
+
+CREATE INDEX ix_questions_base ON questions USING btree (base);
 
 CREATE INDEX ix_requests_at ON requests USING btree (at);
 

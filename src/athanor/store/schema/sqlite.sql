@@ -1,3 +1,12 @@
+CREATE TABLE access_classes (
+    seq INTEGER NOT NULL,
+    base INTEGER NOT NULL,
+    access TEXT NOT NULL,
+    CONSTRAINT pk_access_classes PRIMARY KEY (seq),
+    CONSTRAINT uq_access_classes_base_access UNIQUE (base, access),
+    CONSTRAINT fk_access_classes_base FOREIGN KEY(base) REFERENCES knowledge_bases (seq)
+);
+
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL,
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
@@ -37,7 +46,7 @@ CREATE TABLE chunks (
     page INTEGER,
     heading TEXT NOT NULL,
     text TEXT NOT NULL,
-    revision BIGINT NOT NULL,
+    revision BIGINT NOT NULL, access BIGINT DEFAULT '0' NOT NULL, place TEXT DEFAULT '' NOT NULL, line INTEGER, context TEXT DEFAULT '' NOT NULL,
     CONSTRAINT pk_chunks PRIMARY KEY (seq),
     CONSTRAINT uq_chunks_base_id UNIQUE (base, id),
     CONSTRAINT uq_chunks_document_ordinal UNIQUE (document, ordinal),
@@ -82,10 +91,23 @@ CREATE TABLE documents (
     created_at DOUBLE NOT NULL,
     updated_at DOUBLE NOT NULL,
     file TEXT,
-    origin TEXT NOT NULL,
+    origin TEXT NOT NULL, access BIGINT DEFAULT '0' NOT NULL, attributes JSON DEFAULT '{}' NOT NULL, container TEXT, stamp TEXT DEFAULT '' NOT NULL, near TEXT,
     CONSTRAINT pk_documents PRIMARY KEY (id),
     CONSTRAINT uq_documents_base_source UNIQUE (base, source),
     CONSTRAINT fk_documents_base FOREIGN KEY (base) REFERENCES knowledge_bases (seq)
+);
+
+CREATE TABLE evaluations (
+    id TEXT NOT NULL,
+    base INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    revision BIGINT NOT NULL,
+    questions TEXT NOT NULL,
+    created_at DOUBLE NOT NULL,
+    figures JSON NOT NULL,
+    details JSON NOT NULL,
+    CONSTRAINT pk_evaluations PRIMARY KEY (id),
+    CONSTRAINT fk_evaluations_base FOREIGN KEY(base) REFERENCES knowledge_bases (seq)
 );
 
 CREATE TABLE feedback (
@@ -107,8 +129,17 @@ CREATE TABLE files (
     sha256 TEXT NOT NULL,
     purpose TEXT NOT NULL,
     principal TEXT NOT NULL,
-    created_at DOUBLE NOT NULL,
+    created_at DOUBLE NOT NULL, expires_at DOUBLE,
     CONSTRAINT pk_files PRIMARY KEY (id)
+);
+
+CREATE TABLE groups (
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    labels JSON NOT NULL,
+    created_at DOUBLE NOT NULL,
+    CONSTRAINT pk_groups PRIMARY KEY (id),
+    CONSTRAINT uq_groups_name UNIQUE (name)
 );
 
 CREATE TABLE job_items (
@@ -164,10 +195,21 @@ CREATE TABLE knowledge_bases (
     revision BIGINT DEFAULT '0' NOT NULL,
     documents BIGINT DEFAULT '0' NOT NULL,
     chunks BIGINT DEFAULT '0' NOT NULL,
-    words BIGINT DEFAULT '0' NOT NULL,
+    words BIGINT DEFAULT '0' NOT NULL, description TEXT DEFAULT '' NOT NULL, metadata JSON DEFAULT '{}' NOT NULL, expires_after INTEGER, last_active_at DOUBLE, version INTEGER DEFAULT '0' NOT NULL, rules JSON DEFAULT '[]' NOT NULL,
     CONSTRAINT pk_knowledge_bases PRIMARY KEY (seq),
     CONSTRAINT uq_knowledge_bases_id UNIQUE (id),
     CONSTRAINT uq_knowledge_bases_name UNIQUE (name)
+);
+
+CREATE TABLE knowledge_versions (
+    base INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    settings JSON NOT NULL,
+    figures JSON NOT NULL,
+    note TEXT NOT NULL,
+    created_at DOUBLE NOT NULL,
+    CONSTRAINT pk_knowledge_versions PRIMARY KEY (base, version),
+    CONSTRAINT fk_knowledge_versions_base FOREIGN KEY(base) REFERENCES knowledge_bases (seq)
 );
 
 CREATE TABLE links (
@@ -180,6 +222,26 @@ CREATE TABLE links (
     CONSTRAINT fk_links_principal FOREIGN KEY (principal) REFERENCES principals (id) ON DELETE CASCADE
 );
 
+CREATE TABLE memberships (
+    "group" TEXT NOT NULL,
+    principal TEXT NOT NULL,
+    CONSTRAINT pk_memberships PRIMARY KEY ("group", principal),
+    CONSTRAINT fk_memberships_group FOREIGN KEY("group") REFERENCES groups (id) ON DELETE CASCADE,
+    CONSTRAINT fk_memberships_principal FOREIGN KEY(principal) REFERENCES principals (id) ON DELETE CASCADE
+);
+
+CREATE TABLE pictures (
+    document TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    mime TEXT NOT NULL,
+    start BIGINT NOT NULL,
+    alt TEXT NOT NULL,
+    CONSTRAINT pk_pictures PRIMARY KEY (document, version, ordinal),
+    CONSTRAINT fk_pictures_document FOREIGN KEY(document) REFERENCES documents (id) ON DELETE CASCADE
+);
+
 CREATE TABLE principals (
     id TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -187,6 +249,17 @@ CREATE TABLE principals (
     created_at DOUBLE NOT NULL, team TEXT CONSTRAINT fk_principals_team REFERENCES teams (id),
     CONSTRAINT pk_principals PRIMARY KEY (id),
     CONSTRAINT uq_principals_name UNIQUE (name)
+);
+
+CREATE TABLE questions (
+    id TEXT NOT NULL,
+    base INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    relevant JSON NOT NULL,
+    answer TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    CONSTRAINT pk_questions PRIMARY KEY (id),
+    CONSTRAINT fk_questions_base FOREIGN KEY(base) REFERENCES knowledge_bases (seq)
 );
 
 CREATE TABLE requests (
@@ -226,6 +299,18 @@ CREATE TABLE sessions (
     CONSTRAINT fk_sessions_principal FOREIGN KEY (principal) REFERENCES principals (id) ON DELETE CASCADE
 );
 
+CREATE TABLE sync_sources (
+    base INTEGER NOT NULL,
+    origin TEXT NOT NULL,
+    created_at DOUBLE NOT NULL,
+    every DOUBLE,
+    synced_at DOUBLE,
+    state TEXT NOT NULL,
+    job TEXT,
+    CONSTRAINT pk_sync_sources PRIMARY KEY (base, origin),
+    CONSTRAINT fk_sync_sources_base FOREIGN KEY(base) REFERENCES knowledge_bases (seq)
+);
+
 CREATE TABLE teams (
     id TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -259,7 +344,13 @@ CREATE INDEX ix_contents_at ON contents (at);
 
 CREATE INDEX ix_document_versions_text_sha256 ON document_versions (text_sha256);
 
+CREATE INDEX ix_documents_base_access ON documents (base, access);
+
+CREATE INDEX ix_documents_base_container ON documents (base, container);
+
 CREATE INDEX ix_documents_text_sha256 ON documents (text_sha256);
+
+CREATE INDEX ix_evaluations_base ON evaluations (base);
 
 CREATE INDEX ix_feedback_created_at ON feedback (created_at);
 
@@ -270,6 +361,12 @@ CREATE INDEX ix_jobs_state_created_at ON jobs (state, created_at);
 CREATE INDEX ix_keys_principal ON keys (principal);
 
 CREATE INDEX ix_links_principal ON links (principal);
+
+CREATE INDEX ix_memberships_principal ON memberships (principal);
+
+CREATE INDEX ix_pictures_sha256 ON pictures (sha256);
+
+CREATE INDEX ix_questions_base ON questions (base);
 
 CREATE INDEX ix_requests_at ON requests (at);
 

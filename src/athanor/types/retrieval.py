@@ -1,0 +1,95 @@
+"""How a knowledge base is searched, as a versioned thing, and how well a version did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalSettings:
+    """Every choice that retrieval leaves open. The defaults are safe for a base that nobody has measured."""
+
+    dense_weight: float = 0.6
+    """Share of the dense leg in the fusion, 0 to 1."""
+    feedback: float = 0.0
+    """Weight of pseudo-relevance feedback; 0 is off."""
+    rerank: float = 0.0
+    """Weight of the cross-encoder; 0 is off."""
+    diversity: float = 0.0
+    """Maximal marginal relevance: what likeness to a passage above costs, 0 to 1; 0 is off."""
+    per_document: int | None = None
+    """Passages of one document among the hits, at most."""
+    hops: int = 1
+    """Searches for one question: 2 looks again with what the first found."""
+    whole_tokens: int = 0
+    """A base of at most this many tokens is read whole instead of searched; 0 is off."""
+
+
+DEFAULT_RETRIEVAL = RetrievalSettings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnowledgeVersion:
+    """One version of a base's settings. The newest need not be the one in use."""
+
+    base: str
+    """Id of the knowledge base."""
+    version: int
+    """From 1. Version 0 is the defaults and has no row."""
+    settings: RetrievalSettings
+    note: str
+    created_at: float
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """What it was chosen by: measure → value, with intervals."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A question that a base is measured by."""
+
+    id: str
+    base: str
+    text: str
+    relevant: Mapping[str, float]
+    """Source name of a document, or `source#chunk id` of a passage → grade (> 0). Empty: it has no answer here."""
+    answer: str = ""
+    origin: str = "user"
+    """`user`, `synthetic` or `feedback`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """One measurement of a base."""
+
+    id: str
+    base: str
+    version: int
+    """Of its settings."""
+    revision: int
+    """Of its documents."""
+    questions: str
+    """Where the questions came from: a file's name, a folder's, or `own`."""
+    created_at: float
+    figures: Mapping[str, Any]
+    """Measure → {"value", "low", "high"} (95 % bootstrap interval), `latency` in seconds."""
+    details: tuple[Mapping[str, Any], ...] = ()
+    """One entry for each question: its id and its value of every measure; what a paired comparison needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncSource:
+    """Something that a base is kept in step with."""
+
+    base: str
+    origin: str
+    """`folder:/absolute/path` or `git:URL#branch`; as in `Document.origin`."""
+    created_at: float
+    every: float | None = None
+    """Seconds between synchronisations; `None` only when asked."""
+    synced_at: float | None = None
+    state: str = ""
+    """What the source was at then: a git commit; empty for folders."""
+    job: str | None = None
+    """The last job."""
