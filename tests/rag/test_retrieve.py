@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from athanor.errors import ConflictError, NotFoundError
-from athanor.rag.retrieve import Indexes, Retriever
+from athanor.rag.indexes import Indexes
+from athanor.rag.retrieve import Retriever
 from athanor.store import Store
 from athanor.types import Chunk, Document, DocumentStatus, KnowledgeBase, new_id
 from tests.rag.fakes import DIMENSION, WordEmbedder, WordReranker

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from anyio import to_thread
 
 from athanor.engines import Embedder, Reranker
-from athanor.errors import ConflictError, NotFoundError
+from athanor.errors import ConflictError
 from athanor.rag.arrays import Matrix, np
 from athanor.rag.fuse import DEPTH, blend, fuse
-from athanor.rag.index import ExactIndex, decode
+from athanor.rag.index import decode
+from athanor.rag.indexes import Indexes
 from athanor.rag.lexical import match_terms
 from athanor.store import Store
 from athanor.types import Hit, KnowledgeBase
@@ -34,32 +34,6 @@ class Legs:
     """(chunk id, cosine), best first."""
     cosines: dict[str, float]
     """Cosine of every chunk of both."""
-
-
-class Indexes:
-    """The vector indexes of all bases, brought up to date when they are asked for."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._indexes: dict[str, ExactIndex] = {}
-        self._lock = threading.Lock()
-
-    def current(self, base: KnowledgeBase) -> ExactIndex:
-        """The index of `base` at its newest committed revision. Reads the store; call it in a thread.
-
-        Raises:
-            NotFoundError: the base is gone; its index is freed then.
-        """
-        with self._lock:
-            try:
-                revision = self._store.knowledge.get(base.id).revision
-            except NotFoundError:
-                self._indexes.pop(base.id, None)
-                raise
-            index = self._indexes.setdefault(base.id, ExactIndex(base.dimension))
-            if revision != index.revision:
-                index.apply(self._store.chunks.changes(base.id, index.revision))
-            return index
 
 
 class Retriever:
