@@ -6,14 +6,16 @@ import contextlib
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 from pypdfium2 import PdfiumError
 
+from athanor.data import wire
 from athanor.data.wire import check_document, pack_document, unpack_document, unpack_header
 from athanor.errors import DocumentError
-from athanor.types import ParsedDocument
+from athanor.types import Anchor, Block, ParsedDocument, Picture
 from tests.data.makers import make_docx, make_pdf, paragraph
 from tests.data.reading import read_text
 
@@ -81,3 +83,44 @@ def test_documents_cross_the_pipe_unchanged(content: str) -> None:
         size = int.from_bytes(frame[:4], "little")
         header = unpack_header(frame[4 : 4 + size])
         assert unpack_document(header, frame[4 + size :]) == document
+
+
+offsets = st.lists(st.integers(0, 20), max_size=6).map(sorted)
+
+
+@settings(deadline=None, max_examples=60)
+@given(offsets, st.lists(st.text("aé中 !:–", min_size=1), min_size=6, max_size=6), offsets, st.binary(max_size=99))
+def test_places_and_pictures_cross_the_pipe_unchanged(
+    anchors: list[int], places: list[str], pictures: list[int], data: bytes
+) -> None:
+    document = ParsedDocument(
+        text="é" * 20,
+        title="t",
+        mime="m",
+        blocks=(Block(kind="table", start=0, end=20),),
+        anchors=tuple(Anchor(start=start, place=place) for start, place in zip(anchors, places, strict=False)),
+        pictures=tuple(Picture(start=start, mime="image/png", data=data[start:], alt="ä") for start in pictures),
+        lines=True,
+    )
+    frame = pack_document(document, {"seconds": 0.0})
+    size = int.from_bytes(frame[:4], "little")
+    header = unpack_header(frame[4 : 4 + size])
+    assert unpack_document(header, frame[4 + size :]) == document
+    header["document"]["places"] += 1 << 30
+    with pytest.raises(ValueError):
+        unpack_document(header, frame[4 + size :])
+
+
+def test_what_is_too_much_to_cross_the_pipe_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MAX_PICTURE", 10)
+    monkeypatch.setattr(wire, "MAX_PICTURES", 25)
+    monkeypatch.setattr(wire, "MAX_ANCHORS", 2)
+    pictures = tuple(Picture(start=0, mime="image/png", data=bytes(size)) for size in (10, 11, 10, 10, 5))
+    anchors = tuple(Anchor(start=i, place=f"slide {i}") for i in range(3))
+    document = wire.within_limits(
+        ParsedDocument(text="abc", title="", mime="", blocks=(), pictures=pictures, anchors=anchors)
+    )
+    assert [len(picture.data) for picture in document.pictures] == [10, 10, 5]
+    assert document.anchors == anchors[:2]
+    assert "2 pictures left out" in document.warnings[0]
+    assert "places" in document.warnings[1]

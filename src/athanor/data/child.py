@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from athanor.data.limits import EXIT_MEMORY, ParserLimits
-from athanor.data.wire import BLOCK_BYTES, LENGTH, MAX_BLOCKS, MAX_HEADER, pack_request, unpack_header
+from athanor.data.wire import LENGTH, MAX_HEADER, PAYLOAD_EXTRA, pack_request, unpack_header
 from athanor.errors import JobError
 
 START_SECONDS = 60.0
@@ -31,7 +31,7 @@ class Child:
 
     def __init__(self, process: asyncio.subprocess.Process, limits: ParserLimits) -> None:
         self._process = process
-        self._payload_limit = limits.text_bytes + MAX_BLOCKS * BLOCK_BYTES
+        self._payload_limit = limits.text_bytes + PAYLOAD_EXTRA
         self._clock: asyncio.TimerHandle | None = None
         self._largest = 0
         self._stderr = bytearray()

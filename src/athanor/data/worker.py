@@ -23,7 +23,7 @@ from athanor.data.base import Parser
 from athanor.data.build import storable
 from athanor.data.detect import detect, registry
 from athanor.data.limits import EXIT_MEMORY, ParserLimits, check_file, memory_error
-from athanor.data.wire import LENGTH, check_document, pack, pack_document, pack_error, read_request
+from athanor.data.wire import LENGTH, check_document, pack, pack_document, pack_error, read_request, within_limits
 from athanor.errors import AthanorError, DocumentError
 from athanor.types import ParsedDocument
 
@@ -88,7 +88,7 @@ def parse(path: Path, name: str, parsers: Mapping[str, Parser], limits: ParserLi
     if storable(document.text) != document.text:
         raise ValueError("the parser left characters that cannot be stored")
     check_document(document)
-    return document
+    return within_limits(document)
 
 
 def _corrupt(error: Exception, name: str) -> DocumentError:
