@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from athanor.types import Block, ParsedDocument
+from athanor.data.pictures import Pictures
+from athanor.types import Anchor, Block, ParsedDocument
 
 _SPACES = re.compile(r"[ \t\n\r\f\v\u00a0\u2000-\u200a\u202f\u205f\u3000]+")
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
@@ -32,6 +34,9 @@ class TextBuilder:
         self._blocks: list[Block] = []
         self._pages: list[int] = []
         self._waiting_pages = 0
+        self._anchors: list[Anchor] = []
+        self._waiting_place = ""
+        self.pictures = Pictures()
 
     @property
     def last_kind(self) -> str:
@@ -42,8 +47,19 @@ class TextBuilder:
         """A page begins: its offset is where the next text will stand."""
         self._waiting_pages += 1
 
-    def add(self, kind: str, text: str, level: int = 0) -> int:
-        """Append a block and return its index; empty text adds nothing and returns -1."""
+    def place(self, name: str) -> None:
+        """The next text and what follows it stand at the place `name` of the source."""
+        self._waiting_place = storable(collapse(name))
+
+    def picture(self, data: bytes, alt: str = "") -> None:
+        """A picture stands before the next text."""
+        self.pictures.add(self._length, data, storable(collapse(alt)))
+
+    def add(self, kind: str, text: str, level: int = 0, marks: Sequence[tuple[int, str]] = ()) -> int:
+        """Append a block and return its index; empty text adds nothing and returns -1.
+
+        `marks` are offsets into `text`, ascending, and the places that begin there; `text` then begins with no newline.
+        """
         text = storable(text.strip("\n")).rstrip()
         if not text:
             return -1
@@ -51,6 +67,10 @@ class TextBuilder:
             self._append("\n\n")
         start = self._length
         self._place_pages()
+        if self._waiting_place:
+            self._anchors.append(Anchor(start=start, place=self._waiting_place))
+            self._waiting_place = ""
+        self._anchors.extend(Anchor(start=start + offset, place=place) for offset, place in marks)
         self._append(text)
         self._blocks.append(Block(kind=kind, start=start, end=self._length, level=level))
         return len(self._blocks) - 1
@@ -85,7 +105,9 @@ class TextBuilder:
             mime=mime,
             blocks=tuple(self._blocks),
             pages=tuple(self._pages),
-            warnings=warnings,
+            warnings=(*warnings, *self.pictures.warnings()),
+            anchors=tuple(self._anchors),
+            pictures=tuple(self.pictures.found),
         )
 
     def _append(self, text: str) -> None:

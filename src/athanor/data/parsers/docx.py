@@ -1,8 +1,8 @@
 """Word documents (DOCX): the body's XML, read with lxml in document order.
 
-Text in links, tracked insertions, content controls, text boxes and footnotes is kept; deleted text, comments, headers
-and footers are not. Pictures are never unpacked. Sources: ECMA-376, part 1, sections 17.3 (paragraphs), 17.4 (tables)
-and 17.9 (numbering).
+Text in links, tracked insertions, content controls, text boxes and footnotes is kept, and what is said of pictures;
+deleted text, comments, headers and footers are not. Sources: ECMA-376, part 1, sections 17.3 (paragraphs), 17.4
+(tables), 17.9 (numbering) and 20.4 (drawings).
 """
 
 from __future__ import annotations
@@ -13,16 +13,25 @@ from typing import Any
 
 from athanor.data.build import TextBuilder, collapse, stem
 from athanor.data.parsers._docx_styles import Numbering, Styles, W
-from athanor.data.zipguard import DAMAGE, open_checked
+from athanor.data.parsers._ooxml import (
+    FALLBACK,
+    A,
+    R,
+    add_picture,
+    core_title,
+    picture_text,
+    read_xml,
+    relations,
+)
+from athanor.data.zipguard import open_checked
 from athanor.errors import DocumentError
-from athanor.plugins import require
 from athanor.types import ParsedDocument
 
 _MIME = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
-_SKIPPED = frozenset({f"{W}del", f"{W}moveFrom", f"{W}pPr", f"{W}rPr", f"{W}instrText", f"{W}delText", _FALLBACK})
+_SKIPPED = frozenset({f"{W}del", f"{W}moveFrom", f"{W}pPr", f"{W}rPr", f"{W}instrText", f"{W}delText", FALLBACK})
 _FIXED = {f"{W}tab": "\t", f"{W}br": "\n", f"{W}cr": "\n", f"{W}noBreakHyphen": "-", f"{W}ptab": "\t"}
-_TITLE = "{http://purl.org/dc/elements/1.1/}title"
+_ABOUT = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}docPr"
+_OLD_PICTURE = "{urn:schemas-microsoft-com:vml}imagedata"
 
 
 class DocxParser:
@@ -33,51 +42,29 @@ class DocxParser:
 
     def parse(self, path: Path, name: str) -> ParsedDocument:
         with open_checked(path, name) as archive:
-            body = _xml(archive, "word/document.xml", name)
+            body = read_xml(archive, "word/document.xml", name)
             if body is None:
                 raise DocumentError("It holds no Word document.", reason="corrupt", where=name)
-            reader = _Reader(
-                Styles(_xml(archive, "word/styles.xml", name)), Numbering(_xml(archive, "word/numbering.xml", name))
-            )
-            notes = [_xml(archive, f"word/{kind}.xml", name) for kind in ("footnotes", "endnotes")]
-            core = _xml(archive, "docProps/core.xml", name)
-        reader.read(body)
-        for part in notes:
-            reader.read_notes(part)
-        title = reader.title or (collapse(core.findtext(_TITLE) or "") if core is not None else "")
+            styles = Styles(read_xml(archive, "word/styles.xml", name))
+            numbering = Numbering(read_xml(archive, "word/numbering.xml", name))
+            related = relations(archive, "word/document.xml", name)
+            pictures = {key: found.part for key, found in related.items() if found.kind == "image"}
+            reader = _Reader(styles, numbering, archive, pictures)
+            reader.read(body)
+            for kind in ("footnotes", "endnotes"):
+                reader.read_notes(read_xml(archive, f"word/{kind}.xml", name))
+            title = reader.title or core_title(archive, name)
         document = reader.out.build(title=title, mime=_MIME)
         return document if document.title else reader.out.build(title=stem(name), mime=_MIME)
 
 
-def _xml(archive: zipfile.ZipFile, part: str, name: str) -> Any:
-    """Root of a part, or None where there is no such part."""
-    etree = require("lxml.etree", extra="knowledge")
-    try:
-        data = archive.read(part)
-    except KeyError:
-        return None
-    except DAMAGE as error:
-        raise DocumentError(f"Its part {part!r} is damaged.", reason="corrupt", where=name) from error
-    # No external entity is loaded, no internal one expanded, and libxml2's own depth and size limits stay on.
-    parser = etree.XMLParser(
-        resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False, remove_comments=True
-    )
-    try:
-        root = etree.fromstring(data, parser)
-    except etree.XMLSyntaxError as error:
-        raise DocumentError(
-            f"Its part {part!r} is not valid XML: {error.msg}.", reason="corrupt", where=name
-        ) from error
-    if root.getroottree().docinfo.doctype:
-        raise DocumentError(
-            f"Its part {part!r} declares a DTD, which no Word document does.", reason="corrupt", where=name
-        )
-    return root
-
-
 class _Reader:
-    def __init__(self, styles: Styles, numbering: Numbering) -> None:
+    def __init__(
+        self, styles: Styles, numbering: Numbering, archive: zipfile.ZipFile, pictures: dict[str, str]
+    ) -> None:
         self.out = TextBuilder()
+        self._archive = archive
+        self._pictures = pictures
         self.title = ""
         self._styles = styles
         self._numbering = numbering
@@ -113,7 +100,7 @@ class _Reader:
         properties = node.find(f"{W}pPr")
         style = self._styles.of(properties)
         text = "\n".join(line for line in map(collapse, _text(node).split("\n")) if line)
-        boxes = [box for box in node.iter(f"{W}txbxContent") if next(box.iterancestors(_FALLBACK), None) is None]
+        boxes = [box for box in node.iter(f"{W}txbxContent") if next(box.iterancestors(FALLBACK), None) is None]
         if text:
             label, depth = self._numbering.label(properties, style)
             if style.level:
@@ -127,13 +114,34 @@ class _Reader:
             else:
                 self._flush_items()
                 self.out.add(style.kind, text)
+        self._draw(node)
         for box in boxes:
             self.read(box)
+
+    def _draw(self, node: Any) -> None:
+        """The pictures in a paragraph, and what is said of them; those in deleted text are gone with it."""
+        for drawing in (*node.iter(f"{W}drawing"), *node.iter(f"{W}pict")):
+            if any(above.tag in _SKIPPED for above in drawing.iterancestors()):
+                continue
+            about = next(drawing.iter(_ABOUT), None)
+            alt = collapse(about.get("descr") or "") if about is not None else ""
+            found = [blip.get(f"{R}embed") for blip in drawing.iter(f"{A}blip")]
+            found += [old.get(f"{R}id") for old in drawing.iter(_OLD_PICTURE)]
+            for key in found:
+                if key in self._pictures:
+                    self._flush_items()
+                    add_picture(self._archive, self._pictures[key], self.out, alt)
+            if alt:
+                self._flush_items()
+                self.out.add("paragraph", picture_text(alt))
 
     def _table(self, cells: list[list[Any]]) -> None:
         self._flush_items()
         rows = [[collapse(" ".join(_text(p, boxes=True) for p in cell.iter(f"{W}p"))) for cell in row] for row in cells]
         self.out.add("table", "\n".join(" | ".join(row) for row in rows if any(row)))
+        for row_cells in cells:
+            for cell in row_cells:
+                self._draw(cell)
 
     def _flush_items(self) -> None:
         if self._items:
