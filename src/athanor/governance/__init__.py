@@ -1,8 +1,10 @@
 """Who may do what: keys, scopes, one-time links, roles."""
 
 from athanor.governance.books import Books, Search
+from athanor.governance.groups import Groups
 from athanor.governance.keys import Grant, Keys
 from athanor.governance.links import Links
+from athanor.governance.readers import Readers
 from athanor.governance.roles import Right, may, require
 from athanor.governance.scopes import check_door, opens
 from athanor.governance.secrets import Secret
@@ -11,8 +13,10 @@ from athanor.governance.teams import Teams
 __all__ = [
     "Books",
     "Grant",
+    "Groups",
     "Keys",
     "Links",
+    "Readers",
     "Right",
     "Search",
     "Secret",

@@ -22,7 +22,7 @@ class Right(StrEnum):
     AUDIT = "audit"
     """Read the audit log."""
     ADMINISTER = "administer"
-    """Keys, teams, budgets, folders of the machine."""
+    """Keys, teams, groups, budgets, folders of the machine; read and erase every document."""
 
 
 _RIGHTS: dict[RoleName, frozenset[Right]] = {

@@ -12,8 +12,10 @@ from athanor.store.audit import Audit
 from athanor.store.base import TextIndex
 from athanor.store.blobs import Blobs, collect
 from athanor.store.chunks import Chunks
+from athanor.store.evaluations import Evaluations, Questions
 from athanor.store.feedback import Feedback
 from athanor.store.files import Files
+from athanor.store.groups import Groups
 from athanor.store.jobs import Jobs
 from athanor.store.keys import Keys
 from athanor.store.knowledge import Knowledge
@@ -22,10 +24,12 @@ from athanor.store.principals import Principals
 from athanor.store.requests import Contents, Requests, Traces
 from athanor.store.responses import Responses
 from athanor.store.shadows import Shadows
+from athanor.store.sync_sources import SyncSources
 from athanor.store.teams import Teams
 from athanor.store.text_postgresql import PostgreSQLText
 from athanor.store.text_sqlite import SQLiteText
 from athanor.store.transactions import Database
+from athanor.store.versions import Versions
 from athanor.store.writer import GroupedWriter
 
 
@@ -42,11 +46,16 @@ class Store:
         index: TextIndex = SQLiteText() if database.dialect == "sqlite" else PostgreSQLText()
         self.teams = Teams(database)
         self.principals = Principals(database)
+        self.groups = Groups(database)
         self.keys = Keys(database)
         self.links = Links(database)
         self.files = Files(database, self.blobs)
         self.knowledge = Knowledge(database, index, self.blobs)
         self.chunks = Chunks(database, index)
+        self.versions = Versions(database)
+        self.questions = Questions(database)
+        self.evaluations = Evaluations(database)
+        self.sync_sources = SyncSources(database)
         self.jobs = Jobs(database)
         self.requests = Requests(database)
         self.traces = Traces(database)

@@ -1,0 +1,34 @@
+"""Who somebody is to the documents: identities and clearances as of this moment."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from athanor.governance.roles import Right, may
+from athanor.store import Store
+from athanor.types import SYSTEM_READER, Principal, Reader
+
+
+class Readers:
+    """Makes readers of principals."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def of(self, principal: Principal, *, conn: Connection | None = None) -> Reader:
+        """What `principal` reads as. Role, team and groups are read from the store: what a key remembers may be old.
+
+        Whoever may administer reads everything. A principal that the store does not hold is taken as it is.
+        """
+        with self._store.database.reading(conn) as c:
+            now = self._store.principals.find(principal.id, conn=c)
+            if now is None or now.id != principal.id:
+                now = principal
+            if may(now, Right.ADMINISTER):
+                return SYSTEM_READER
+            groups = self._store.groups.of(now.id, conn=c)
+        identities = {f"principal:{now.id}", *(f"group:{group.id}" for group in groups)}
+        if now.team is not None:
+            identities.add(f"team:{now.team.id}")
+        labels = frozenset(label for group in groups for label in group.labels)
+        return Reader(identities=frozenset(identities), labels=labels)
