@@ -242,6 +242,8 @@ class KnowledgeSettings(Section):
     """Embedder from the catalogue."""
     reranker: str | None = "default"
     """Reranker from the catalogue; `""` switches it off."""
+    runtime: Literal["auto", "openvino", "onnxruntime"] = "auto"
+    """What runs the embedder; `auto` takes OpenVINO where it is installed and its vectors agree."""
     chunk_tokens: int = Field(default=200, ge=32, le=480)
     """Size a chunk aims at, in tokens."""
     mode: AnswerMode | None = None
@@ -250,6 +252,12 @@ class KnowledgeSettings(Section):
     """Abstain when the calibrated confidence is below this; unset takes the shipped value."""
     max_sentences: int = Field(default=3, ge=1, le=10)
     """Sentences quoted in an extractive answer, at most."""
+    unsupported: Literal["drop", "mark"] = "drop"
+    """What is done with a written sentence that no source supports: leave it out and count it, or send it marked."""
+    support: float | None = Field(default=None, ge=0, le=1)
+    """A written sentence is supported from this groundedness on; unset takes the shipped value."""
+    entailment: bool = True
+    """Ask the chat model for its own judgement of a sentence in doubt, if its profile says that it is able."""
 
 
 class IngestSettings(Section):

@@ -57,6 +57,9 @@ class Router:
             mode=settings.knowledge.mode,
             threshold=settings.knowledge.threshold,
             max_sentences=settings.knowledge.max_sentences,
+            unsupported=settings.knowledge.unsupported,
+            support=settings.knowledge.support,
+            entailment=settings.knowledge.entailment,
         )
         for name, route in settings.routes.items():
             for model in (*route.use, *route.fall_back_to, *(task.model for task in route.tasks)):

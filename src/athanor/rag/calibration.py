@@ -8,6 +8,7 @@ of 3 on standardised features. They are a handful of numbers about the models: n
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -70,3 +71,26 @@ EMBEDDED = Calibration(
     threshold=0.4,
 )
 """Without a reranker, by cosines of all-MiniLM-L6-v2: .68 and .88; .13 and .76."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Support:
+    """Weights of the features of `ground.Agreement`, the cosine and, where it is there, the cross-encoder's logit."""
+
+    weights: tuple[float, ...]
+    """In the order of `ground.FEATURES`, then cosine, then reading."""
+    bias: float
+    threshold: float
+    """Supported from this probability on."""
+
+    def probability(self, row: Sequence[float]) -> float:
+        """That the source supports the sentence, where half of all sentences are supported."""
+        odds = self.bias + sum(w * x for w, x in zip(self.weights, row, strict=True))
+        return 1 / (1 + math.exp(-max(-50.0, min(50.0, odds))))
+
+
+SUPPORT = Support(
+    weights=(2.0, 1.0, 1.0, -1.0, 2.0, 1.0, 2.0, 1.0, -1.0, -3.0, -1.0, -3.0, -1.0, -3.0, -1.0, -1.0, 2.0, 3.0),
+    bias=-8.0,
+    threshold=0.6,
+)

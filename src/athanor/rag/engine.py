@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
+
+from anyio import to_thread
 
 from athanor.engines import Embedder, Engine, Reranker
 from athanor.engines.needs import check_needs
+from athanor.rag.contradict import conflicts
+from athanor.rag.entail import able, judge
 from athanor.rag.extract import Extraction, extract
-from athanor.rag.generate import MAX_TOKENS, write
+from athanor.rag.generate import MAX_TOKENS, Unsupported, write
+from athanor.rag.groundedness import Grader
 from athanor.rag.knowledge import Knowledge, checked_query
 from athanor.types import (
+    NO_USAGE,
+    SYSTEM_READER,
     AnswerMode,
+    Citation,
     Cited,
     Context,
     EngineState,
     EngineStatus,
     Event,
     Finished,
+    Graded,
     Hit,
     KnowledgeBase,
     Profile,
+    Reader,
     Request,
     TextDelta,
+    Usage,
 )
 
 PASSAGES = 8
@@ -44,14 +57,19 @@ class AnswerSettings:
     mode: AnswerMode | None
     threshold: float | None
     max_sentences: int
+    unsupported: Unsupported = "drop"
+    support: float | None = None
+    """A written sentence is supported from this score on; `None` takes the shipped threshold."""
+    entailment: bool = True
+    """Ask a model that is able for its own judgement of a sentence in doubt."""
 
 
 class KnowledgeEngine:
     """Answers from one knowledge base.
 
-    *Extractive*: the best sentences, verbatim. *Generative*: the model writes; each sentence is checked against the
-    passages, and unsupported ones are dropped. Both abstain when the calibrated confidence that the passages hold an
-    answer is under the threshold.
+    *Extractive*: the best sentences, verbatim. *Generative*: the model writes; each sentence is graded against the
+    passages, and unsupported ones are dropped or marked. Both abstain when the calibrated confidence that the passages
+    hold an answer is under the threshold, and name the nearest passages instead.
     """
 
     def __init__(
@@ -62,13 +80,17 @@ class KnowledgeEngine:
         embedder: Embedder,
         reranker: Reranker | None,
         settings: AnswerSettings,
+        *,
+        reader: Reader = SYSTEM_READER,
     ) -> None:
+        """`reader` is whom the answer is for: what they may not read is not there."""
         self._base = base
         self._knowledge = knowledge
         self._writer = writer
         self._embedder = embedder
         self._reranker = reranker
         self._settings = settings
+        self._reader = reader
 
     @property
     def profile(self) -> Profile:
@@ -90,7 +112,7 @@ class KnowledgeEngine:
         question = checked_query(request.question)
         mode = request.mode or self._settings.mode or self._writer.profile.grounded
         with ctx.span.child("retrieve", base=self._base.name) as span:
-            hits = await self._knowledge.search(self._base, question, limit=PASSAGES)
+            hits = await self._knowledge.search(self._base, question, limit=PASSAGES, reader=self._reader)
             span.set(hits=len(hits))
         with ctx.span.child("extract") as span:
             found = await extract(
@@ -104,28 +126,55 @@ class KnowledgeEngine:
             span.set(abstained=found.abstained, citations=len(found.citations))
         if found.abstained:
             yield TextDelta(text=ABSTENTION)
-            yield Finished(mode=mode, abstained=True, confidence=found.confidence)
-        elif mode is AnswerMode.EXTRACTIVE:
-            for event in quoted(found):
-                yield event
-        else:
-            async for event in self._written(request, ctx, found, hits):
+            yield Finished(mode=mode, abstained=True, confidence=found.confidence, nearest=found.nearest)
+            return
+        events = self._written(request, ctx, found, hits) if mode is AnswerMode.GENERATIVE else _each(quoted(found))
+        cited: list[Citation] = [*found.citations]
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Cited):
+                    cited.append(event.citation)
+                elif isinstance(event, Finished):
+                    disagree = await to_thread.run_sync(conflicts, _different(cited), hits)
+                    yield replace(event, confidence=found.confidence, conflicts=disagree)
+                    return
                 yield event
 
     async def _written(
         self, request: Request, ctx: Context, found: Extraction, hits: list[Hit]
     ) -> AsyncGenerator[Event, None]:
-        async for event in write(request, ctx, hits, writer=self._writer, embedder=self._embedder):
-            if isinstance(event, Finished) and event.abstained:
-                # Nothing the model wrote was supported: the sources themselves are the honest answer.
-                for quote in quoted(found, dropped=event.dropped, usage=event):
-                    yield quote
-                return
-            yield event
+        judged = self._settings.entailment and able(self._writer.profile)
+
+        def grader(chosen: Sequence[Hit]) -> Grader:
+            return Grader(
+                chosen,
+                self._embedder,
+                threshold=self._settings.support,
+                judge=partial(judge, ctx=ctx, model=self._writer) if judged else None,
+            )
+
+        mark = self._settings.unsupported
+        async with aclosing(write(request, ctx, hits, writer=self._writer, grader=grader, unsupported=mark)) as events:
+            async for event in events:
+                if isinstance(event, Finished) and event.abstained and mark == "drop":
+                    # Nothing the model wrote was supported: the sources themselves are the honest answer.
+                    for quote in quoted(found, dropped=event.dropped, usage=event.usage):
+                        yield quote
+                    return
+                yield replace(event, abstained=False) if isinstance(event, Finished) else event
 
 
-def quoted(found: Extraction, *, dropped: int = 0, usage: Finished | None = None) -> list[Event]:
-    """An extraction as events: each quotation, then its citation."""
+async def _each(events: list[Event]) -> AsyncGenerator[Event, None]:
+    for event in events:
+        yield event
+
+
+def _different(cited: Sequence[Citation]) -> list[Citation]:
+    return list({(c.document, c.version, c.start, c.end): c for c in cited}.values())
+
+
+def quoted(found: Extraction, *, dropped: int = 0, usage: Usage = NO_USAGE) -> list[Event]:
+    """An extraction as events: each quotation with its citation and its grade, which is the best there is."""
     events: list[Event] = []
     position = 0
     previous = ""
@@ -136,10 +185,12 @@ def quoted(found: Extraction, *, dropped: int = 0, usage: Finished | None = None
         start = position + len(gap)
         position = start + len(citation.quote)
         events.append(Cited(citation=citation, start=start, end=position))
-    end = Finished(mode=AnswerMode.EXTRACTIVE, confidence=found.confidence, dropped=dropped)
-    if usage is not None:
-        end = Finished(mode=end.mode, confidence=end.confidence, dropped=dropped, usage=usage.usage)
-    events.append(end)
+        events.append(Graded(start=start, end=position, score=1.0, supported=True))
+    events.append(
+        Finished(
+            mode=AnswerMode.EXTRACTIVE, confidence=found.confidence, dropped=dropped, usage=usage, groundedness=1.0
+        )
+    )
     return events
 
 

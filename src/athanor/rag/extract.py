@@ -7,7 +7,7 @@ that matters is which sentence, and whether any. Words and rank pick the few tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from athanor.engines import Embedder, Reranker
 from athanor.rag import calibration
@@ -15,7 +15,7 @@ from athanor.rag.arrays import np
 from athanor.rag.calibration import Calibration
 from athanor.rag.index import decode
 from athanor.rag.lexical import content_stems, stems
-from athanor.rag.passages import Sentence, cite, sentences_of
+from athanor.rag.passages import Sentence, cite, cite_whole, sentences_of
 from athanor.types import Citation, Hit
 
 PASSAGES = 5
@@ -23,6 +23,12 @@ PASSAGES = 5
 
 READ = 10
 """Sentences that a model reads. From 8 on the answers no longer change (measured up to all of three passages)."""
+
+NEAREST = 3
+"""Passages that are shown where there is no answer."""
+
+TELLING = 40
+"""Characters of a passage that is worth showing; a bare heading is not."""
 
 MARGIN = 1.0
 """A further sentence is cited if its log-odds are at most this far behind the best: 1.5 sentences on average instead
@@ -38,6 +44,8 @@ class Extraction:
     """Probability that the passages hold the answer; see `Calibration.confidence`."""
     citations: tuple[Citation, ...]
     """Best passage first, in reading order inside a passage; empty when abstained."""
+    nearest: tuple[Citation, ...] = ()
+    """When abstained: the passages that came closest, at most `NEAREST`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,16 +102,22 @@ def decide(
 ) -> Extraction:
     """Answer or abstain on `evidence` about `hits`."""
     if evidence is None:
-        return NOTHING
+        return replace(NOTHING, nearest=nearest(hits, 0.0))
     confidence = fitted.confidence(evidence.best, evidence.passage, evidence.coverage)
     if confidence < (fitted.threshold if threshold is None else threshold):
-        return Extraction(abstained=True, confidence=confidence, citations=())
+        return replace(NOTHING, confidence=confidence, nearest=nearest(hits, confidence))
     chosen = choose(evidence, max_sentences)
     return Extraction(
         abstained=False,
         confidence=confidence,
         citations=tuple(cite(hits[sentence.passage], sentence, confidence) for sentence in chosen),
     )
+
+
+def nearest(hits: Sequence[Hit], confidence: float) -> tuple[Citation, ...]:
+    """The best passages, whole: something to look at, not an answer."""
+    telling = [hit for hit in hits if len(hit.chunk.text.strip()) >= TELLING]
+    return tuple(cite_whole(hit, confidence) for hit in telling[:NEAREST])
 
 
 async def weigh(

@@ -1,21 +1,22 @@
-"""The generative mode: a model writes from passages, and nothing it writes passes without a source.
+"""The generative mode: a model writes from passages, and nothing it writes passes for supported without a source.
 
-Each sentence is held until it is complete, compared with the sentences of the passages, and then either sent with a
-citation of the source sentence that supports it, or dropped. The model is never asked to cite: small ones cannot, and a
-citation that the writer chooses is a claim, not a proof.
+Each sentence is held until it is complete, graded against the sentences of the passages, and then sent with its grade
+and a citation of what supports it; one that nothing supports is dropped, or sent and marked. The model is never asked
+to cite: small ones cannot, and a citation that the writer chooses is a claim, not a proof.
 """
 
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Literal
 
-from athanor.engines import Embedder, Engine
+from athanor.engines import Engine
 from athanor.engines.wrappers.failures import bill
 from athanor.errors import AthanorError
-from athanor.rag.ground import Grounder
+from athanor.rag.groundedness import Grader, groundedness
 from athanor.rag.sentences import complete_sentences
 from athanor.types import (
     NO_USAGE,
@@ -25,6 +26,7 @@ from athanor.types import (
     Event,
     Finished,
     FinishReason,
+    Graded,
     Hit,
     Message,
     Request,
@@ -41,6 +43,9 @@ _SYSTEM = (
     "write: The passages do not say."
 )
 
+
+Unsupported = Literal["drop", "mark"]
+"""What is done with a sentence that no source supports: it is left out, or sent with a grade that says so."""
 
 MAX_TOKENS = 256
 """Of a written answer, unless the request says otherwise: it is asked to have three sentences."""
@@ -71,12 +76,21 @@ def fitting(hits: Sequence[Hit], context: int, answer: int) -> list[Hit]:
 
 
 async def write(
-    request: Request, ctx: Context, hits: Sequence[Hit], *, writer: Engine, embedder: Embedder
+    request: Request,
+    ctx: Context,
+    hits: Sequence[Hit],
+    *,
+    writer: Engine,
+    grader: Callable[[Sequence[Hit]], Grader],
+    unsupported: Unsupported = "drop",
 ) -> AsyncGenerator[Event, None]:
-    """Supported sentences with their citations, as the model completes them; one `Finished` at the end.
+    """The model's sentences as it completes them, each with its citations and its grade; one `Finished` at the end.
 
     A dropped sentence leaves an event without text, for its usage. `Finished.abstained` is set when no sentence was
-    supported.
+    supported, whatever is done with those.
+
+    Args:
+        grader: made of the passages that the model is given.
     """
     limit = request.sampling.max_tokens or min(MAX_TOKENS, writer.profile.max_tokens)
     chosen = fitting(hits, writer.profile.context, limit)
@@ -85,9 +99,9 @@ async def write(
         messages=prompt(request.question, chosen),
         sampling=replace(request.sampling, max_tokens=limit),
     )
-    grounder = Grounder(chosen, embedder)
+    told = _Told(grader(chosen), unsupported)
     usage: Usage = NO_USAGE
-    reason, dropped, astray, position, pending = FinishReason.STOP, 0, 0, 0, ""
+    reason, pending = FinishReason.STOP, ""
     try:
         async with aclosing(writer.run(inner, ctx)) as events:
             async for event in events:
@@ -100,23 +114,54 @@ async def write(
                 else:
                     continue
                 for sentence in sentences:
-                    citation = await grounder.support(sentence)
-                    if citation is None:
-                        dropped += 1
-                        astray += 1
-                        yield TextDelta(text="", usage=usage)  # nobody reads it, and it was computed all the same
+                    for made in await told.tell(sentence, usage):
                         usage = NO_USAGE
-                        continue
-                    astray = 0
-                    gap = " " if position else ""
-                    start = position + len(gap)
-                    position = start + len(sentence)
-                    yield TextDelta(text=gap + sentence, usage=usage)
-                    usage = NO_USAGE
-                    yield Cited(citation=citation, start=start, end=position)
-                if astray >= MAX_DROPPED:
+                        yield made
+                if told.astray >= MAX_DROPPED:
                     break
     except (AthanorError, CancelledError) as error:
         bill(error, usage)  # what no event will carry any more
         raise
-    yield Finished(reason=reason, usage=usage, mode=AnswerMode.GENERATIVE, abstained=not position, dropped=dropped)
+    yield Finished(
+        reason=reason,
+        usage=usage,
+        mode=AnswerMode.GENERATIVE,
+        abstained=not told.supported,
+        dropped=told.dropped,
+        groundedness=groundedness(told.scores),
+    )
+
+
+class _Told:
+    """What of the answer has been sent."""
+
+    def __init__(self, grader: Grader, unsupported: Unsupported) -> None:
+        self._grader = grader
+        self._unsupported = unsupported
+        self._position = 0
+        self.supported = 0
+        self.dropped = 0
+        self.astray = 0
+        """Unsupported sentences since the last supported one."""
+        self.scores: list[float] = []
+
+    async def tell(self, sentence: str, usage: Usage) -> list[Event]:
+        """The events of a complete sentence; the first carries `usage`."""
+        grade = await self._grader.grade(sentence)
+        if grade.supported:
+            self.supported += 1
+            self.astray = 0
+        else:
+            self.astray += 1
+            if self._unsupported == "drop":
+                self.dropped += 1
+                return [TextDelta(text="", usage=usage + grade.usage)]  # it was computed, though nobody reads it
+        gap = " " if self._position else ""
+        start = self._position + len(gap)
+        end = self._position = start + len(sentence)
+        self.scores.append(grade.score)
+        events: list[Event] = [TextDelta(text=gap + sentence, usage=usage)]
+        if grade.supported:
+            events += [Cited(citation=citation, start=start, end=end) for citation in grade.citations]
+        graded = Graded(start=start, end=end, score=grade.score, supported=grade.supported, usage=grade.usage)
+        return [*events, graded]

@@ -1,123 +1,198 @@
-"""Is a written sentence supported by a source? Checked against single source sentences, never taken on trust.
+"""How a written sentence agrees with one sentence of a source: the features that `groundedness` weighs.
 
-Four agreements must hold at once, because each alone is fooled by something a small model does: words and meaning
-(embedding) agree when a number was changed, numbers agree when a name was swapped, names agree when a "not" was lost. A
-sentence that repeats the source passes; a bold paraphrase may be dropped. That direction of error is meant.
-
-Measured on sentences of SQuAD passages, each with its passage and the three nearest others as sources: supported are
-1.00 of verbatim sentences, .95 of shortened ones, .00 with a number changed, .03 with a name changed, .10 with a "not"
-put in, .01 of sentences from a passage that is not there. Not noticed: two names that change places.
+No agreement is enough alone, because each is fooled by something that a small model does: words and meaning agree when
+a number was changed, numbers agree when a name was swapped, names agree when a "not" was lost, and all of them when two
+names changed places. Words are compared by their stems, numbers by their values.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
 
-from athanor.engines import Embedder
-from athanor.rag.arrays import Matrix, np
-from athanor.rag.facts import names, numbers
-from athanor.rag.index import decode
-from athanor.rag.lexical import content_stems, stems
-from athanor.rag.passages import Sentence, cite, sentences_of
-from athanor.types import Citation, Hit
+from athanor.rag.facts import denials, denied, names, numbers, opposed, plain_numbers
+from athanor.rag.lexical import STOPWORDS, fold, words
+from athanor.rag.stem import stem
 
-CANDIDATES = 6
-"""Source sentences compared by embedding, chosen by shared words: this bounds what a written sentence costs."""
+Weigh = Callable[[str], float]
+"""Stem → how telling it is, above 0."""
 
-MIN_OVERLAP = 0.6
-"""Share of the written content words that the source sentence must hold, its neighbours counting a half."""
-MIN_COSINE = 0.55
-MIN_SUPPORT = 0.65
-"""On the mean of overlap and cosine."""
+MAX_WORDS = 160
+"""Of a text that is compared: a longest common subsequence costs the product of two lengths."""
 
-_NEGATIONS = re.compile(r"\b(?:not|no|never|none|nor|neither|without|cannot)\b|n['’]t\b", re.IGNORECASE)
+_REACH = 3
+_NEIGHBOURHOOD = 5
+_STOP_STEMS = frozenset(stem(fold(word)) for word in STOPWORDS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A text, taken apart."""
+
+    stems: tuple[str, ...]
+    """Of all words in order, numbers as values."""
+    content: tuple[str, ...]
+    """Those that are no stop words."""
+    numbers: frozenset[str]
+    names: frozenset[str]
+    denied: frozenset[str]
+    denials: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How a written sentence compares with one source sentence."""
+    """A written sentence against one source sentence, its neighbourhood (it with the sentences beside it) and its
+    passage (with title and headings). Shares are from 0 to 1."""
 
-    overlap: float
-    """Share of written content words in the source sentence; those in its neighbours count a half. 0 to 1."""
-    missing_numbers: frozenset[str]
-    """Written, but not in the source sentence."""
-    missing_names: frozenset[str]
-    """Stems of capitalised words that are nowhere in the passage or its headings."""
-    negation: bool
-    """Exactly one of the two denies something."""
+    words: float
+    """Share of the written content words, by weight, that the source sentence has."""
+    words_near: float
+    """The same of the neighbourhood."""
+    words_passage: float
+    """The same of the passage."""
+    foreign: float
+    """Written content words that the passage has nowhere; 3 at most."""
+    pairs: float
+    """Share of the written pairs of neighbouring words that the neighbourhood has."""
+    triples: float
+    sequence: float
+    """Longest common subsequence with the neighbourhood, as a share of the written words."""
+    order: float
+    """Share of the common content words that are in the same order."""
+    replaced: float
+    """Written content words that stand where the neighbourhood has another one; 3 at most."""
+    numbers: float
+    """1 if a written number is not in the neighbourhood."""
+    numbers_sentence: float
+    """1 if a written number is not in the source sentence."""
+    names: float
+    """1 if a written name is not in the passage."""
+    names_near: float
+    """1 if a written name is not in the neighbourhood."""
+    denial: float
+    """1 if one of the two denies what the other says of the same word."""
+    opposite: float
+    """1 if it has the opposite of a word of the source sentence instead of that word."""
+    denials: float
+    """1 if exactly one of the two denies anything."""
+    bound: float
+    """Of the written names and numbers, the least share of its neighbouring words that it has in the source too."""
 
-    @property
-    def contradicts(self) -> bool:
-        return bool(self.missing_numbers or self.missing_names or self.negation)
+    def row(self) -> list[float]:
+        """All values, in the order of `FEATURES`."""
+        return [getattr(self, name) for name in FEATURES]
 
 
-def compare(written: str, source: str, around: str, passage: str) -> Agreement:
-    """Compare `written` with the sentence `source`, the text `around` it, and the whole `passage`."""
-    content = content_stems(written)
-    near, wide, whole = stems(source), stems(around), stems(passage)
-    held = sum(1.0 if key in near else 0.5 if key in wide else 0.0 for key in content)
-    return Agreement(
-        overlap=held / len(content) if content else 0.0,
-        missing_numbers=numbers(written) - numbers(source),
-        missing_names=names(written) - whole,
-        negation=bool(_NEGATIONS.search(written)) != bool(_NEGATIONS.search(source)),
+FEATURES = tuple(field.name for field in fields(Agreement))
+
+
+def read(text: str) -> Reading:
+    """Take `text` apart; words after the first `MAX_WORDS` are not looked at."""
+    found = tuple(word.stem for word in words(plain_numbers(text))[:MAX_WORDS])
+    return Reading(
+        stems=found,
+        content=tuple(word for word in found if word not in _STOP_STEMS),
+        numbers=numbers(text),
+        names=names(text),
+        denied=denied(text),
+        denials=denials(text),
     )
 
 
-class Grounder:
-    """Finds, for each sentence a model writes, the source sentence that supports it."""
+def compare(written: Reading, source: Reading, near: Reading, passage: frozenset[str], weigh: Weigh) -> Agreement:
+    """How `written` agrees with `source`, what is `near` it, and the stems of its `passage`."""
+    content = dict.fromkeys(written.content)
+    total = sum(map(weigh, content)) or 1.0
+    in_source, in_near = frozenset(source.stems), frozenset(near.stems)
+    shares = [sum(weigh(w) for w in content if w in held) / total for held in (in_source, in_near, passage)]
+    aligned = common(written.stems, near.stems)
+    matched = [word for word in written.content if word in in_near]
+    ordered = len(common(matched, near.content)) / len(matched) if matched else 1.0
+    return Agreement(
+        words=shares[0],
+        words_near=shares[1],
+        words_passage=shares[2],
+        foreign=float(min(3, sum(word not in passage for word in content))),
+        pairs=_ngrams(written.stems, near.stems, 2),
+        triples=_ngrams(written.stems, near.stems, 3),
+        sequence=len(aligned) / max(1, len(written.stems)),
+        order=ordered,
+        replaced=_replaced(written.stems, near.stems, aligned, in_near),
+        numbers=float(bool(written.numbers - near.numbers)),
+        numbers_sentence=float(bool(written.numbers - source.numbers)),
+        names=float(bool(written.names - passage)),
+        names_near=float(bool(written.names - in_near)),
+        denial=float(_denial(written, source, in_source)),
+        opposite=float(opposed(frozenset(written.stems), in_source)),
+        denials=float(bool(written.denials) != bool(source.denials)),
+        bound=_bound(written, near, in_near),
+    )
 
-    def __init__(self, hits: Sequence[Hit], embedder: Embedder) -> None:
-        self._hits = hits
-        self._embedder = embedder
-        self._sentences = [s for s in sentences_of(hits) if s.kind != "heading"]
-        self._stems = [stems(sentence.text) for sentence in self._sentences]
-        self._vectors: dict[int, Matrix] = {}
 
-    async def support(self, sentence: str) -> Citation | None:
-        """The citation of the source sentence that supports `sentence`, or `None` if none does."""
-        candidates = self._candidates(sentence)
-        if not candidates:
-            return None
-        cosines = await self._cosines(sentence, [index for index, _ in candidates])
-        best: tuple[float, Sentence] | None = None
-        for (index, agreement), cosine in zip(candidates, cosines, strict=True):
-            score = (agreement.overlap + cosine) / 2
-            if cosine >= MIN_COSINE and score >= MIN_SUPPORT and (best is None or score > best[0]):
-                best = (score, self._sentences[index])
-        if best is None:
-            return None
-        return cite(self._hits[best[1].passage], best[1], min(1.0, best[0]))
+def common(one: Sequence[str], other: Sequence[str]) -> list[tuple[int, int]]:
+    """A longest common subsequence, as pairs of places."""
+    lengths = [[0] * (len(other) + 1)]
+    for word in one:
+        above, row = lengths[-1], [0]
+        for j, with_word in enumerate(other):
+            row.append(above[j] + 1 if word == with_word else max(above[j + 1], row[j]))
+        lengths.append(row)
+    i, j = len(one), len(other)
+    pairs = []
+    while i and j:
+        if one[i - 1] == other[j - 1]:
+            i, j = i - 1, j - 1
+            pairs.append((i, j))
+        elif lengths[i - 1][j] >= lengths[i][j - 1]:
+            i -= 1
+        else:
+            j -= 1
+    return pairs[::-1]
 
-    def _candidates(self, sentence: str) -> list[tuple[int, Agreement]]:
-        """Source sentences (index, agreement) that share enough words and contradict nothing, best first."""
-        content = set(content_stems(sentence))
-        if not content:
-            return []
-        by_words = sorted(range(len(self._sentences)), key=lambda i: (-len(content & self._stems[i]), i))
-        found: list[tuple[int, Agreement]] = []
-        for index in by_words[: 2 * CANDIDATES]:
-            agreement = compare(sentence, *self._context(index))
-            if agreement.overlap >= MIN_OVERLAP and not agreement.contradicts:
-                found.append((index, agreement))
-        return sorted(found, key=lambda pair: -pair[1].overlap)[:CANDIDATES]
 
-    def _context(self, index: int) -> tuple[str, str, str]:
-        """The source sentence, it with its neighbours in the passage, and the passage with its headings."""
-        here = self._sentences[index]
-        chunk = self._hits[here.passage].chunk
-        beside = [
-            self._sentences[i].text
-            for i in (index - 1, index, index + 1)
-            if 0 <= i < len(self._sentences) and self._sentences[i].passage == here.passage
-        ]
-        return here.text, " ".join(beside), f"{self._hits[here.passage].title} {chunk.heading} {chunk.text}"
+def _ngrams(written: Sequence[str], source: Sequence[str], size: int) -> float:
+    ours = {tuple(written[i : i + size]) for i in range(len(written) - size + 1)}
+    theirs = {tuple(source[i : i + size]) for i in range(len(source) - size + 1)}
+    return len(ours & theirs) / len(ours) if ours else 0.0
 
-    async def _cosines(self, sentence: str, indexes: Sequence[int]) -> list[float]:
-        new = [index for index in indexes if index not in self._vectors]
-        embedded = await self._embedder.embed([sentence, *(self._sentences[i].text for i in new)], kind="document")
-        vectors = decode(embedded.data, embedded.dimension)
-        self._vectors.update(zip(new, vectors[1:], strict=True))
-        return [float(np.dot(vectors[0], self._vectors[index])) for index in indexes]
+
+def _replaced(
+    written: Sequence[str], source: Sequence[str], aligned: Sequence[tuple[int, int]], present: frozenset[str]
+) -> float:
+    """Between two aligned words: new content words on one side that could stand for content words on the other."""
+    count = 0
+    for (i, j), (k, m) in pairwise(aligned):
+        new = sum(word not in _STOP_STEMS and word not in present for word in written[i + 1 : k])
+        count += min(new, sum(word not in _STOP_STEMS for word in source[j + 1 : m]))
+    return float(min(3, count))
+
+
+def _denial(written: Reading, source: Reading, in_source: frozenset[str]) -> bool:
+    lost = (source.denied - written.denied) & frozenset(written.stems)
+    made = (written.denied - source.denied) & in_source
+    return bool(lost or made)
+
+
+def _bound(written: Reading, near: Reading, in_near: frozenset[str]) -> float:
+    least = 1.0
+    for place, key in enumerate(written.stems):
+        if key in in_near and (key in written.names or key in written.numbers):
+            beside = _beside(written.stems, place, _REACH) & in_near
+            if beside:
+                shares = [
+                    len(beside & _beside(near.stems, at, _NEIGHBOURHOOD)) / len(beside)
+                    for at, word in enumerate(near.stems)
+                    if word == key
+                ]
+                least = min(least, max(shares))
+    return least
+
+
+def _beside(stems: Sequence[str], place: int, reach: int) -> frozenset[str]:
+    """Content words at most `reach` words from `place`."""
+    return frozenset(
+        word
+        for at in range(max(0, place - reach), min(len(stems), place + reach + 1))
+        if at != place and (word := stems[at]) not in _STOP_STEMS
+    )

@@ -12,7 +12,7 @@ from athanor.errors import InputError, NotFoundError
 from athanor.observe import Action, AuditLog
 from athanor.rag.retrieve import Retriever
 from athanor.store import Store
-from athanor.types import Document, DocumentStatus, Hit, JobState, KnowledgeBase, Principal
+from athanor.types import SYSTEM_READER, Document, DocumentStatus, Hit, JobState, KnowledgeBase, Principal, Reader
 
 MAX_QUERY = 8000
 """Characters of a query; more is not a question."""
@@ -153,7 +153,9 @@ class Knowledge:
         state = self._store.knowledge.document_version(document, version)
         return self._store.blobs.read(state.text_sha256).decode("utf-8")
 
-    async def search(self, base: KnowledgeBase, query: str, *, limit: int = 10) -> list[Hit]:
+    async def search(
+        self, base: KnowledgeBase, query: str, *, limit: int = 10, reader: Reader = SYSTEM_READER
+    ) -> list[Hit]:
         """The best passages for `query`.
 
         Raises:

@@ -48,17 +48,43 @@ def sentences_of(hits: Sequence[Hit]) -> list[Sentence]:
 
 def cite(hit: Hit, sentence: Sentence, score: float) -> Citation:
     """`sentence` of `hit` as a citation. The chunk is a span of the source, so `source_text[start:end] == quote`."""
+    return _citation(hit, sentence.start, sentence.end, score)
+
+
+def cite_whole(hit: Hit, score: float) -> Citation:
+    """The whole passage as a citation."""
+    return _citation(hit, 0, len(hit.chunk.text), score)
+
+
+def _citation(hit: Hit, first: int, last: int, score: float) -> Citation:
     chunk = hit.chunk
-    start = chunk.start + sentence.start
+    start, end = chunk.start + first, chunk.start + last
     return Citation(
         document=chunk.document,
         version=hit.document_version,
         page=bisect_right(hit.pages, start) or 1 if hit.pages else None,
         start=start,
-        end=chunk.start + sentence.end,
-        quote=sentence.text,
+        end=end,
+        quote=chunk.text[first:last],
         score=score,
         source=hit.source,
         title=hit.title,
         chunk=chunk.id,
+        place=_place(hit, first, last),
     )
+
+
+def _place(hit: Hit, first: int, last: int) -> str:
+    """Where the passage's characters `first:last` stand: pages or lines exactly, else where the passage stands."""
+    chunk = hit.chunk
+    if hit.pages:
+        pages = [bisect_right(hit.pages, chunk.start + at) or 1 for at in (first, max(first, last - 1))]
+        return _range("page", *pages)
+    if chunk.line is not None:
+        line = chunk.line + chunk.text.count("\n", 0, first)
+        return _range("line", line, line + chunk.text.count("\n", first, last))
+    return chunk.place
+
+
+def _range(name: str, first: int, last: int) -> str:
+    return f"{name} {first}" if first == last else f"{name}s {first}–{last}"
