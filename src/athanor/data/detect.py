@@ -24,6 +24,18 @@ _HEAD = 8192
 _PDF = "application/pdf"
 _DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 _HTML = "text/html"
+_XLS = "application/vnd.ms-excel"
+_EPUB = "application/epub+zip"
+_OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
+_OFFICE = {
+    "word/document.xml": _DOCX,
+    "ppt/presentation.xml": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "xl/workbook.xml": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "xl/workbook.bin": "application/vnd.ms-excel.sheet.binary.macroEnabled.12",
+}
+"""A part that only this kind of container has → MIME type."""
+_TOLD = frozenset({_PDF, _EPUB, _XLS, _OPEN_DOCUMENT + "spreadsheet", *_OFFICE.values()})
+"""MIME types that the content tells for certain, so that a name alone is not believed."""
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 # First bytes of formats that have no parser here, and what to call them in a message.
 _KNOWN = (
@@ -49,10 +61,7 @@ _KNOWN = (
     (b"fLaC", "a FLAC file"),
 )
 _ZIPS = {
-    "xl/workbook.xml": "an Excel workbook",
-    "ppt/presentation.xml": "a PowerPoint presentation",
     "content.xml": "an OpenDocument file",
-    "META-INF/container.xml": "an EPUB book",
     "META-INF/MANIFEST.MF": "a Java archive",
 }
 _LEADING = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*", re.DOTALL)
@@ -104,7 +113,7 @@ def detect(path: Path, name: str, parsers: Mapping[str, Parser]) -> Parser:
     named = next((parser for parser in parsers.values() if Path(name).suffix.lower() in parser.suffixes), None)
     chosen = next((parser for parser in parsers.values() if seen.mime and seen.mime in parser.mimes), None)
     # What is not text by its content can only be known to a plug-in that claims the name; text called `.pdf` is text.
-    if chosen is None and named is not None and not {_PDF, _DOCX} & set(named.mimes):
+    if chosen is None and named is not None and _TOLD.isdisjoint(named.mimes):
         chosen = None if seen.label and _reads_text(named) else named
     if chosen is None and not seen.label:
         chosen = next((parser for parser in parsers.values() if "text/plain" in parser.mimes), None)
@@ -151,6 +160,7 @@ def _container(path: Path, name: str) -> Seen:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = set(archive.namelist())
+            kind = archive.read("mimetype").strip() if _small(archive, entries) else b""
     except DAMAGE as error:
         raise DocumentError(
             "The file is cut short or damaged: it begins as a ZIP container (as DOCX files do) and has no directory.",
@@ -158,9 +168,18 @@ def _container(path: Path, name: str) -> Seen:
             where=name,
             hint="Open it in the program that made it and save it again.",
         ) from error
-    if "word/document.xml" in entries:
-        return Seen(mime=_DOCX)
+    if found := next((mime for part, mime in _OFFICE.items() if part in entries), ""):
+        return Seen(mime=found)
+    if kind == f"{_OPEN_DOCUMENT}spreadsheet".encode():
+        return Seen(mime=f"{_OPEN_DOCUMENT}spreadsheet")
+    if kind == _EPUB.encode() or "META-INF/container.xml" in entries:
+        return Seen(mime=_EPUB)
     return Seen(label=next((label for entry, label in _ZIPS.items() if entry in entries), "a ZIP archive"))
+
+
+def _small(archive: zipfile.ZipFile, entries: set[str]) -> bool:
+    """Whether the container says by an entry of its own what it is, as OpenDocument and EPUB do."""
+    return "mimetype" in entries and archive.getinfo("mimetype").file_size <= 200
 
 
 def _compound(path: Path, name: str) -> Seen:
@@ -176,6 +195,8 @@ def _compound(path: Path, name: str) -> Seen:
             where=name,
             hint="Open it in Office and save it without a password.",
         )
+    if any(f"{stream}\0".encode("utf-16-le") in part for part in (start, end) for stream in ("Workbook", "Book")):
+        return Seen(mime=_XLS)
     return Seen(label="an Office document in the format of before 2007")
 
 

@@ -13,7 +13,7 @@ _NUMBERED = re.compile(r"(?P<noun>[a-z]+?)s? (?P<first>\d+)(?:–(?P<last>\d+))?
 
 
 def span_place(anchors: Sequence[Anchor], start: int, end: int) -> str:
-    """Where the source characters `start:end` stand: `Budget!A2:F5`, `slides 4–6`. Empty without an anchor before `end`.
+    """Where the source characters `start:end` stand: `Budget!A2:F5`, `slides 4–6`. Empty without anchors.
 
     A table's rows have anchors of their own and its head has one for the whole group, so that one row is named exactly
     and the group as a whole.

@@ -43,7 +43,9 @@ class MarkdownParser:
         blocks = _blocks(text, body)
         title = _front_title(front[0]) if front else ""
         title = title or first_heading(text, blocks) or stem(name)
-        return ParsedDocument(text=text, title=title, mime="text/markdown", blocks=tuple(blocks), warnings=warnings)
+        return ParsedDocument(
+            text=text, title=title, mime="text/markdown", blocks=tuple(blocks), warnings=warnings, lines=True
+        )
 
 
 def _front_title(front: str) -> str:

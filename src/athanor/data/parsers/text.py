@@ -1,4 +1,4 @@
-"""Plain text, source code and delimited tables. The source text is the file's own text."""
+"""Plain text and source code. The source text is the file's own text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ _CODE_NAMES = (
     ".scala .sh .sql .swift .toml .ts .tsx .xml .yaml .yml"
 )
 _CODE = tuple(_CODE_NAMES.split())
-_TABLES = {".csv": "text/csv", ".tsv": "text/tab-separated-values"}
 _UNDERLINE = re.compile(r"([=\-~^\"'#*+])\1{2,}\s*\Z")
 _ITEM = re.compile(r"\s{0,6}(?:[-*+•‣◦▪–]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+\S")
 
@@ -23,22 +22,20 @@ _ITEM = re.compile(r"\s{0,6}(?:[-*+•‣◦▪–]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.
 class TextParser:
     """Paragraphs are what empty lines divide; underlined lines are headings, as in reStructuredText."""
 
-    mimes: tuple[str, ...] = ("text/plain", "text/csv", "text/tab-separated-values", "text/x-source")
-    suffixes: tuple[str, ...] = (".txt", ".text", ".log", ".rst", ".adoc", ".tex", ".csv", ".tsv", *_CODE)
+    mimes: tuple[str, ...] = ("text/plain", "text/x-source")
+    suffixes: tuple[str, ...] = (".txt", ".text", ".log", ".rst", ".adoc", ".tex", *_CODE)
 
     def parse(self, path: Path, name: str) -> ParsedDocument:
         text, warnings = decode(path.read_bytes(), name)
         text = storable(text)
         suffix = Path(name).suffix.lower()
-        if suffix in _TABLES:
-            mime, blocks = _TABLES[suffix], _whole(text, "table")
-        elif suffix in _CODE:
+        if suffix in _CODE:
             mime, blocks = "text/x-source", _whole(text, "code")
         else:
             mime, blocks = "text/plain", list(_paragraphs(text))
         heading = next((block for block in blocks if block.kind == "heading"), None)
         title = text[heading.start : heading.end].strip()[:200] if heading else stem(name)
-        return ParsedDocument(text=text, title=title, mime=mime, blocks=tuple(blocks), warnings=warnings)
+        return ParsedDocument(text=text, title=title, mime=mime, blocks=tuple(blocks), warnings=warnings, lines=True)
 
 
 def _whole(text: str, kind: str) -> list[Block]:
