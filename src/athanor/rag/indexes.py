@@ -16,6 +16,9 @@ from athanor.types import KnowledgeBase
 
 log = logging.getLogger(__name__)
 
+SIZES: dict[str, int] = {}
+"""Arguments of every `LiveIndex`, so that tests can have graphs of few rows."""
+
 _AGAIN = 300.0
 """Seconds until a merge that failed (a full disk) is tried again. Searches are right meanwhile, and slower."""
 
@@ -125,7 +128,7 @@ class Indexes:
         folder = self._files(base.id)
         thorough = index is None
         if index is None and folder is not None:
-            index = LiveIndex.open(base.dimension, folder)
+            index = LiveIndex.open(base.dimension, folder, **SIZES)
         if index is not None:
             try:
                 changes = self._store.chunks.changes(base.id, index.revision)
@@ -136,7 +139,7 @@ class Indexes:
                 log.warning("The vector index of %s is made anew: %s", base.name, error)
             else:
                 return index
-        index = LiveIndex(base.dimension, folder)
+        index = LiveIndex(base.dimension, folder, **SIZES)
         index.apply(self._store.chunks.changes(base.id, 0))
         return index
 
