@@ -1,6 +1,6 @@
 """What the vector index costs: time and recall with and without a permission filter, building, memory.
 
-    python bench/vectors.py [--quick] [--json] [--rows 100000,1000000] [--queries 500]
+    python bench/vectors.py [--quick] [--json] [--rows 100000,1000000] [--queries 500] [--ours]
 
 For each number of rows × 384 (see `_vectors.Material` for how they are made): the product of numpy alone, usearch
 alone (float32 and one byte a number: the limits), our index as it is used (opened from its files), and our exact
@@ -88,7 +88,7 @@ def bare(material: Material, kind: str, truth: list[set[int]]) -> dict[str, floa
     return {**searched(search, material.queries, truth), "build_s": took, "own_MiB": resident() - before}
 
 
-def measure(count: int, queries: int) -> dict[str, Any]:
+def measure(count: int, queries: int, *, alone: bool) -> dict[str, Any]:
     """All figures of `count` rows."""
     material = Material(count, queries)
     visible = material.classes == 1
@@ -102,7 +102,7 @@ def measure(count: int, queries: int) -> dict[str, Any]:
 
     found: dict[str, Any] = {"numpy product": searched(product, material.queries[some], truth[some])}
     for kind in ("f32", "i8"):
-        if kind == "i8" or count <= 200_000:
+        if alone and (kind == "i8" or count <= 200_000):  # float32 would build for half an hour
             found[f"usearch alone, {kind}"] = bare(material, kind, truth)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -158,10 +158,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--rows", default="100000,1000000", help="numbers of rows")
     parser.add_argument("--queries", type=int, default=500)
+    parser.add_argument("--ours", action="store_true", help="leave usearch alone out: half the time")
     arguments = parser.parse_args()
     sizes, queries = ([20_000], 100) if arguments.quick else ([*map(int, arguments.rows.split(","))], arguments.queries)
     machine = {"processors": os.cpu_count(), "load": os.getloadavg()[0]}
-    result = {"machine": machine, "sizes": [measure(count, queries) for count in sizes]}
+    result = {"machine": machine, "sizes": [measure(count, queries, alone=not arguments.ours) for count in sizes]}
     if arguments.json:
         print(json.dumps(result, indent=1))
     else:
