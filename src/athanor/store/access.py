@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, exists, insert, select
 
 from athanor.store import tables as t
 from athanor.types import OPEN, Access, AccessRule, Reader
@@ -37,12 +37,20 @@ def classes(conn: Connection, base: int) -> dict[int, Access]:
 
 
 def visible(conn: Connection, base: int, reader: Reader) -> frozenset[int] | None:
-    """The classes of the base (by seq) that `reader` may read; `None` when that is all of them."""
+    """The classes of the base (by seq) that `reader` may read; `None` for a reader of everything.
+
+    The classes are named also when they are all, so that what is closed after this look stays closed to the view.
+    """
     if reader.everything:
         return None
-    known = classes(conn, base)
-    seen = frozenset(seq for seq, access in known.items() if reader.may_read(access))
-    return None if len(seen) == len(known) else seen
+    return frozenset(seq for seq, access in classes(conn, base).items() if reader.may_read(access))
+
+
+def collect_classes(conn: Connection, base: int) -> None:
+    """Forget the classes of the base (by seq) that no document has. Their numbers are not given again."""
+    columns = t.access_classes.c
+    used = exists().where(t.documents.c.base == base, t.documents.c.access == columns.seq)
+    conn.execute(delete(t.access_classes).where(columns.base == base, ~used))
 
 
 def access_row(access: Access) -> dict[str, Any]:

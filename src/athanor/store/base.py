@@ -8,6 +8,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from athanor.store.transactions import Database
+from athanor.types import View
 
 
 class Repository:
@@ -36,7 +37,7 @@ class TextIndex(Protocol):
         ...
 
     def add(self, conn: Connection, base: int, document: str) -> None:
-        """Index the chunks of `document`, just inserted."""
+        """Index the chunks of `document`, just inserted, and count its words in its row."""
         ...
 
     def remove(self, conn: Connection, base: int, document: str) -> None:
@@ -44,13 +45,28 @@ class TextIndex(Protocol):
         ...
 
     def search(
-        self, conn: Connection, base: int, words: Sequence[str], *, limit: int, weights: tuple[float, float]
+        self,
+        conn: Connection,
+        base: int,
+        words: Sequence[str],
+        *,
+        view: View | None,
+        limit: int,
+        weights: tuple[float, float],
     ) -> list[tuple[str, float]]:
-        """(chunk id, BM25) of the best chunks with any of `words`; `weights` are for text and heading."""
+        """(chunk id, BM25) of the best chunks with any of `words`; `weights` are for text and heading.
+
+        With a `view`, as if its chunks were all there are.
+        """
         ...
 
-    def frequencies(self, conn: Connection, base: int, terms: Sequence[str]) -> tuple[int, Mapping[str, int]]:
-        """The number of chunks, and for each term how many hold it (a term of several words as a phrase)."""
+    def frequencies(
+        self, conn: Connection, base: int, terms: Sequence[str], *, view: View | None
+    ) -> tuple[int, Mapping[str, int]]:
+        """The number of chunks, and for each term how many hold it (a term of several words as a phrase).
+
+        With a `view`, as if its chunks were all there are.
+        """
         ...
 
     def problems(self, conn: Connection, base: int) -> list[str]:

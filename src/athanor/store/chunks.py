@@ -12,8 +12,9 @@ from athanor.store.base import Repository, TextIndex
 from athanor.store.bases import base_row
 from athanor.store.integrity import problems
 from athanor.store.transactions import Database
+from athanor.store.views import narrowed, seen_chunks
 from athanor.store.words import distinct, split
-from athanor.types import Chunk, Hit, VectorChanges
+from athanor.types import Chunk, Hit, VectorChanges, View
 
 _FETCH = 500
 """Ids in one query."""
@@ -28,13 +29,17 @@ class Chunks(Repository):
         super().__init__(database)
         self._index = index
 
-    def get(self, knowledge_base: str, ids: Sequence[str], *, conn: Connection | None = None) -> list[Chunk]:
-        """The chunks with these ids, in this order. Ids that do not exist are left out."""
+    def get(
+        self, knowledge_base: str, ids: Sequence[str], *, view: View | None = None, conn: Connection | None = None
+    ) -> list[Chunk]:
+        """The chunks with these ids, in this order. Ids that do not exist, or not in `view`, are left out."""
         with self._db.reading(conn) as c:
-            found = {row.id: _chunk(row) for row in _fetch(c, select(*_COLUMNS), knowledge_base, ids)}
+            found = {row.id: _chunk(row) for row in _fetch(c, select(*_COLUMNS), knowledge_base, ids, view)}
         return [found[chunk] for chunk in ids if chunk in found]
 
-    def hits(self, knowledge_base: str, ids: Sequence[str], *, conn: Connection | None = None) -> list[Hit]:
+    def hits(
+        self, knowledge_base: str, ids: Sequence[str], *, view: View | None = None, conn: Connection | None = None
+    ) -> list[Hit]:
         """Like `get`, as hits without scores: each chunk with its document's current version, source and title."""
         about = t.documents.c
         query = select(*_COLUMNS, about.version, about.source, about.title, about.pages).join_from(
@@ -50,7 +55,7 @@ class Chunks(Repository):
                     score=0.0,
                     pages=tuple(row.pages),
                 )
-                for row in _fetch(c, query, knowledge_base, ids)
+                for row in _fetch(c, query, knowledge_base, ids, view)
             }
         return [found[chunk] for chunk in ids if chunk in found]
 
@@ -75,6 +80,7 @@ class Chunks(Repository):
         knowledge_base: str,
         terms: Sequence[str],
         *,
+        view: View | None = None,
         limit: int = 100,
         text_weight: float = 1.0,
         heading_weight: float = 1.0,
@@ -84,6 +90,7 @@ class Chunks(Repository):
 
         Terms are plain text: no character has a meaning. They are cut into words, repeated words count once,
         and words are compared by their Porter stem without case and diacritics. k1 is 1.2, b is 0.75.
+        With a `view`, every number and the order are as if what it hides were not in the base.
 
         Raises:
             NotFoundError: no such base.
@@ -94,12 +101,15 @@ class Chunks(Repository):
             if not words or limit < 1:
                 return []
             weights = (text_weight, heading_weight)
-            return self._index.search(c, base.seq, words, limit=limit, weights=weights)
+            seen = narrowed(c, base, view)
+            return self._index.search(c, base.seq, words, view=seen, limit=limit, weights=weights)
 
     def term_frequencies(
-        self, knowledge_base: str, terms: Sequence[str], *, conn: Connection | None = None
+        self, knowledge_base: str, terms: Sequence[str], *, view: View | None = None, conn: Connection | None = None
     ) -> tuple[int, Mapping[str, int]]:
         """The number of chunks, and for each different term how many chunks hold it; several words are a phrase.
+
+        With a `view`, as if what it hides were not in the base.
 
         Raises:
             NotFoundError: no such base.
@@ -107,7 +117,8 @@ class Chunks(Repository):
         with self._db.reading(conn) as c:
             base = base_row(c, knowledge_base)
             wanted = dict.fromkeys(terms, 0)
-            total, found = self._index.frequencies(c, base.seq, [term for term in wanted if split(term)])
+            some = [term for term in wanted if split(term)]
+            total, found = self._index.frequencies(c, base.seq, some, view=narrowed(c, base, view))
             return total, wanted | dict(found)
 
     def vectors(
@@ -134,15 +145,14 @@ class Chunks(Repository):
         """
         with self._db.reading(conn) as c:
             base = base_row(c, knowledge_base)
-            if base.revision == since:
-                added: list[tuple[list[str], bytes]] = []
-            else:
-                added = list(self.vectors(knowledge_base, after=since, conn=c))
+            rows = [] if base.revision == since else c.execute(_added(base.seq, since)).all()
             return VectorChanges(
                 revision=base.revision,
-                added=tuple(chunk for ids, _ in added for chunk in ids),
-                matrix=b"".join(data for _, data in added),
+                added=tuple(row.id for row in rows),
+                matrix=b"".join(row.data for row in rows),
                 present=tuple(self.ids(knowledge_base, conn=c)),
+                documents=tuple(row.document for row in rows),
+                classes=tuple(row.access for row in rows),
             )
 
     def verify(self, knowledge_base: str, *, conn: Connection | None = None) -> list[str]:
@@ -156,9 +166,11 @@ class Chunks(Repository):
             return problems(c, self._index, base_row(c, knowledge_base))
 
 
-def _fetch(conn: Connection, query: Select[Any], knowledge_base: str, ids: Sequence[str]) -> Iterator[Row[Any]]:
+def _fetch(
+    conn: Connection, query: Select[Any], knowledge_base: str, ids: Sequence[str], view: View | None
+) -> Iterator[Row[Any]]:
     base = base_row(conn, knowledge_base)
-    query = query.where(t.chunks.c.base == base.seq)
+    query = query.where(t.chunks.c.base == base.seq, *seen_chunks(conn, narrowed(conn, base, view)))
     for start in range(0, len(ids), _FETCH):
         yield from conn.execute(query.where(t.chunks.c.id.in_(ids[start : start + _FETCH])))
 
@@ -169,7 +181,7 @@ def _chunk(row: Row[Any]) -> Chunk:
 
 def _added(base: int, after: int) -> Select[Any]:
     columns = t.chunks.c
-    query = select(columns.id, t.vectors.c.data).join_from(t.chunks, t.vectors)
+    query = select(columns.id, columns.document, columns.access, t.vectors.c.data).join_from(t.chunks, t.vectors)
     query = query.where(columns.base == base, columns.revision > after)
     # The order of the index on (base, revision): no sort of the vectors.
     return query.order_by(columns.revision, columns.seq)

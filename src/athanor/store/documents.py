@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
-import orjson
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from athanor.errors import ConflictError, InputError, NotFoundError
+from athanor.errors import ConflictError, InputError
 from athanor.store import tables as t
-from athanor.store.access import access_of, class_of
-from athanor.store.bases import Bases, base_row, bump
+from athanor.store.access import class_of, collect_classes
+from athanor.store.bases import base_row, blobs_of, bump
+from athanor.store.filters import checked
+from athanor.store.lookup import Lookup, document_of, missing_document, select_documents
 from athanor.store.passages import insert_chunks, remove_chunks
-from athanor.types import OPEN, Chunk, Document, DocumentStatus, DocumentVersion, SourceState
+from athanor.types import OPEN, Access, Attributes, Chunk, Document, DocumentStatus, StoredPicture
 
 
-class Documents(Bases):
-    """Replace, fail, delete and look up documents."""
+class Documents(Lookup):
+    """Replace, fail, close and delete documents."""
 
     def replace_document(
         self,
@@ -28,18 +29,22 @@ class Documents(Bases):
         vectors: Sequence[bytes],
         *,
         embedder: str,
+        pictures: Sequence[StoredPicture] = (),
         conn: Connection | None = None,
     ) -> Document:
         """Make `document` the current version of its source, with these chunks and vectors and no others.
 
-        The stored document is returned. Its id and `created_at` are those of the source's existing row where
-        there is one, its version is one more than the old one (from 1), its status is ready; what the argument
-        says about these is ignored.
+        The stored document is returned. Its id, `created_at` and access are those of the source's existing row where
+        there is one (`set_access` changes the last), its version is one more than the old one (from 1), its status is
+        ready; what the argument says about these is ignored. Attributes stay unless the argument has some. A new
+        member of a container is closed as its container is, unless it has an access of its own. The blobs of
+        `pictures` are stored already.
 
         Raises:
             NotFoundError: no such knowledge base.
             ConflictError: the vectors are of another embedder or size, or a chunk id or ordinal is doubled.
-            InputError: chunks and vectors differ in number, a text holds NUL, or there is no source text.
+            InputError: chunks and vectors differ in number, a text holds NUL, there is no source text, or an attribute
+                cannot be stored.
         """
         if document.text_sha256 is None:
             raise InputError("A ready document needs its source text.", where=document.source)
@@ -62,9 +67,10 @@ class Documents(Bases):
                 chunks=len(chunks),
                 created_at=old.created_at if old else now,
                 updated_at=now,
+                **_closed(c, base.seq, document, old),
             )
             _write_row(c, base.seq, stored, new=old is None)
-            _write_version(c, stored)
+            _write_version(c, stored, pictures)
             gone = remove_chunks(c, self._index, base.seq, stored.id) if old else 0
             insert_chunks(c, self._index, base, stored, chunks, vectors)
             bump(c, base.seq, documents=0 if old and old.version else 1, chunks=len(chunks) - gone)
@@ -86,7 +92,7 @@ class Documents(Bases):
             if row is not None and row.version:
                 values = {"status": DocumentStatus.FAILED.value, "error": error, "updated_at": now}
                 c.execute(update(t.documents).where(t.documents.c.id == row.id).values(**values))
-                return _document(c.execute(_documents().where(t.documents.c.id == row.id)).one())
+                return self.document(row.id, conn=c)
             stored = replace(
                 document,
                 id=row.id if row else document.id,
@@ -98,165 +104,120 @@ class Documents(Bases):
                 chunks=0,
                 created_at=row.created_at if row else now,
                 updated_at=now,
+                **_closed(c, base.seq, document, row),
             )
             _write_row(c, base.seq, stored, new=row is None)
         return stored
 
-    def delete_document(self, document: str, *, conn: Connection | None = None) -> None:
-        """Delete a document (by id): every version, chunk, word and vector is gone at commit.
+    def set_access(self, document: str, access: Access, *, conn: Connection | None = None) -> Document:
+        """Say who may read a document (by id) from this commit on, and with it the members of a container.
 
         Raises:
             NotFoundError: no such document.
         """
         with self._db.writing(conn) as c:
-            owner = select(t.knowledge_bases.c.id).join(t.documents).where(t.documents.c.id == document)
-            base = c.scalar(owner)
-            if base is None:
-                raise _missing(document)
-            # The base is locked first, as in a replacement, so that the two cannot wait for each other.
-            seq = base_row(c, base, lock=True).seq
-            row = c.execute(select(t.documents.c.version).where(t.documents.c.id == document)).one_or_none()
-            if row is None:
-                raise _missing(document)
-            versions = t.document_versions.c
-            texts = c.scalars(select(versions.text_sha256).where(versions.document == document))
-            self._release(c, set(texts))
-            gone = remove_chunks(c, self._index, seq, document)
-            c.execute(delete(t.document_versions).where(versions.document == document))
-            c.execute(delete(t.documents).where(t.documents.c.id == document))
-            bump(c, seq, documents=-1 if row.version else 0, chunks=-gone)
+            base, found = _placed(c, document)
+            ids = [one.id for one in self._with_members(c, found)]
+            number = class_of(c, base.seq, access)
+            for one in ids:
+                c.execute(update(t.documents).where(t.documents.c.id == one).values(access=number))
+            _renew(c, base, ids, access=number)
+            collect_classes(c, base.seq)
+            return self.document(document, conn=c)
 
-    def document(self, document: str, *, conn: Connection | None = None) -> Document:
-        """The document with this id, at its current version.
+    def set_attributes(self, document: str, attributes: Attributes, *, conn: Connection | None = None) -> Document:
+        """Replace the attributes of a document (by id).
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: no such document.
+            InputError: they cannot be stored.
         """
-        with self._db.reading(conn) as c:
-            row = c.execute(_documents().where(t.documents.c.id == document)).one_or_none()
-        if row is None:
-            raise _missing(document)
-        return _document(row)
+        with self._db.writing(conn) as c:
+            base, found = _placed(c, document)
+            values = {"attributes": checked(attributes, where=found.source)}
+            c.execute(update(t.documents).where(t.documents.c.id == document).values(**values))
+            _renew(c, base, [document])
+            return self.document(document, conn=c)
 
-    def document_by_source(
-        self, knowledge_base: str, source: str, *, conn: Connection | None = None
-    ) -> Document | None:
-        """The document of this source in the base (by id), or `None`."""
-        query = _documents().where(t.knowledge_bases.c.id == knowledge_base, t.documents.c.source == source)
-        with self._db.reading(conn) as c:
-            row = c.execute(query).one_or_none()
-        return None if row is None else _document(row)
-
-    def documents(
-        self,
-        knowledge_base: str,
-        *,
-        status: DocumentStatus | None = None,
-        limit: int = 100,
-        after: str | None = None,
-        conn: Connection | None = None,
-    ) -> list[Document]:
-        """Documents of the base (by id) in the order of their source; `after` is the last source of the page before."""
-        query = _documents().where(t.knowledge_bases.c.id == knowledge_base)
-        if status is not None:
-            query = query.where(t.documents.c.status == status.value)
-        if after is not None:
-            query = query.where(t.documents.c.source > after)
-        with self._db.reading(conn) as c:
-            return [_document(row) for row in c.execute(query.order_by(t.documents.c.source).limit(limit))]
-
-    def count_documents(
-        self, knowledge_base: str, *, status: DocumentStatus | None = None, conn: Connection | None = None
-    ) -> int:
-        """How many documents the base (by id) has, those included that never were good."""
-        query = select(func.count()).select_from(t.documents.join(t.knowledge_bases))
-        query = query.where(t.knowledge_bases.c.id == knowledge_base)
-        if status is not None:
-            query = query.where(t.documents.c.status == status.value)
-        with self._db.reading(conn) as c:
-            return c.scalar(query) or 0
-
-    def document_version(self, document: str, version: int, *, conn: Connection | None = None) -> DocumentVersion:
-        """One version of a document, current or old.
+    def delete_document(self, document: str, *, conn: Connection | None = None) -> None:
+        """Delete a document (by id), and with it the members of a container: every version, chunk, word, vector and
+        picture is gone at commit.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: no such document.
         """
-        columns = t.document_versions.c
-        query = select(t.document_versions).where(columns.document == document, columns.version == version)
-        with self._db.reading(conn) as c:
-            row = c.execute(query).one_or_none()
-        if row is None:
-            raise NotFoundError(f"Document {document!r} has no version {version}.")
-        return DocumentVersion(**{**row._asdict(), "pages": tuple(row.pages)})
+        with self._db.writing(conn) as c:
+            base, found = _placed(c, document)
+            gone = self._with_members(c, found)
+            for one in gone:
+                self._release(c, blobs_of(c, t.documents.c.id == one.id))
+                remove_chunks(c, self._index, base.seq, one.id)
+                for table in (t.document_versions, t.pictures):
+                    c.execute(delete(table).where(table.c.document == one.id))
+                c.execute(delete(t.documents).where(t.documents.c.id == one.id))
+            good = sum(one.version > 0 for one in gone)
+            bump(c, base.seq, documents=-good, chunks=-sum(one.chunks for one in gone))
+            collect_classes(c, base.seq)
 
-    def sources(self, knowledge_base: str, *, conn: Connection | None = None) -> dict[str, SourceState]:
-        """The state of every source of the base (by id), to find those that changed."""
-        columns = t.documents.c
-        query = (
-            select(
-                columns.source,
-                columns.id,
-                columns.sha256,
-                columns.version,
-                columns.status,
-                columns.size,
-                columns.origin,
-                columns.stamp,
-                columns.container,
-            )
-            .join(t.knowledge_bases)
-            .where(t.knowledge_bases.c.id == knowledge_base)
-        )
-        with self._db.reading(conn) as c:
-            return {
-                row.source: SourceState(
-                    document=row.id,
-                    sha256=row.sha256,
-                    version=row.version,
-                    status=DocumentStatus(row.status),
-                    size=row.size,
-                    origin=row.origin,
-                    stamp=row.stamp,
-                    container=row.container,
-                )
-                for row in c.execute(query)
-            }
+    def _with_members(self, conn: Connection, document: Document) -> list[Document]:
+        """The document, the members of it as a container, their members, and so on."""
+        found = {document.id: document}
+        waiting = [document]
+        while waiting:
+            for member in self.members(document.knowledge_base, waiting.pop().source, conn=conn):
+                if member.id not in found:
+                    found[member.id] = member
+                    waiting.append(member)
+        return [*found.values()]
 
 
-def _documents() -> Select[Any]:
-    columns = [column for column in t.documents.c if column.name not in {"base", "access"}]
-    joined = t.documents.join(t.knowledge_bases).outerjoin(
-        t.access_classes, t.access_classes.c.seq == t.documents.c.access
-    )
-    return select(t.knowledge_bases.c.id.label("knowledge_base"), t.access_classes.c.access, *columns).select_from(
-        joined
-    )
+def _placed(conn: Connection, document: str) -> tuple[Row[Any], Document]:
+    """The locked row of the base of a document (by id), and the document.
+
+    Raises:
+        NotFoundError: no such document.
+    """
+    owner = conn.scalar(select(t.knowledge_bases.c.id).join(t.documents).where(t.documents.c.id == document))
+    if owner is None:
+        raise missing_document(document)
+    # The base is locked first, as in a replacement, so that the two cannot wait for each other.
+    base = base_row(conn, owner, lock=True)
+    row = conn.execute(select_documents().where(t.documents.c.id == document)).one_or_none()
+    if row is None:
+        raise missing_document(document)
+    return base, document_of(row)
 
 
-def _document(row: Row[Any]) -> Document:
-    access = OPEN if row.access is None else access_of(orjson.loads(row.access))
-    status = DocumentStatus(row.status)
-    return Document(**{**row._asdict(), "pages": tuple(row.pages), "status": status, "access": access})
+def _by_source(conn: Connection, base: int, source: str) -> Document | None:
+    query = select_documents().where(t.documents.c.base == base, t.documents.c.source == source)
+    row = conn.execute(query).one_or_none()
+    return None if row is None else document_of(row)
 
 
-def _by_source(conn: Connection, base: int, source: str) -> Row[Any] | None:
-    columns = t.documents.c
-    query: Select[Any] = select(columns.id, columns.version, columns.created_at)
-    return conn.execute(query.where(columns.base == base, columns.source == source)).one_or_none()
+def _closed(conn: Connection, base: int, document: Document, old: Document | None) -> dict[str, Any]:
+    """Access and attributes that `document` is stored with: what was closed is not opened by being read again."""
+    if old is not None:
+        return {"access": old.access, "attributes": document.attributes or old.attributes}
+    access = document.access
+    if access == OPEN and document.container is not None:
+        container = _by_source(conn, base, document.container)
+        access = OPEN if container is None else container.access
+    return {"access": access, "attributes": document.attributes}
 
 
 def _write_row(conn: Connection, base: int, document: Document, *, new: bool) -> None:
-    values = {column.name: getattr(document, column.name) for column in t.documents.c if column.name != "base"}
+    ours = {"base", "words"}
+    values = {column.name: getattr(document, column.name) for column in t.documents.c if column.name not in ours}
     values |= {"base": base, "pages": [*document.pages], "status": document.status.value}
-    values |= {"access": class_of(conn, base, document.access), "attributes": dict(document.attributes)}
+    values["access"] = class_of(conn, base, document.access)
+    values["attributes"] = checked(document.attributes, where=document.source)
     if new:
         conn.execute(insert(t.documents), values)
     else:
         conn.execute(update(t.documents).where(t.documents.c.id == document.id).values(**values))
 
 
-def _write_version(conn: Connection, document: Document) -> None:
+def _write_version(conn: Connection, document: Document, pictures: Sequence[StoredPicture]) -> None:
     conn.execute(
         insert(t.document_versions).values(
             document=document.id,
@@ -268,7 +229,17 @@ def _write_version(conn: Connection, document: Document) -> None:
             created_at=document.updated_at,
         )
     )
+    rows = [
+        {"document": document.id, "version": document.version, "ordinal": ordinal, **asdict(picture)}
+        for ordinal, picture in enumerate(pictures)
+    ]
+    if rows:
+        conn.execute(insert(t.pictures), rows)
 
 
-def _missing(document: str) -> NotFoundError:
-    return NotFoundError(f"There is no document {document!r}.")
+def _renew(conn: Connection, base: Row[Any], documents: Sequence[str], **values: Any) -> None:
+    """Let the chunks of `documents` (by id) belong to the base's next revision, and give them `values`."""
+    for document in documents:
+        changed = update(t.chunks).where(t.chunks.c.document == document)
+        conn.execute(changed.values(revision=base.revision + 1, **values))
+    bump(conn, base.seq, documents=0, chunks=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import time
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -59,6 +60,13 @@ class Files(Repository):
             query = query.where(t.files.c.purpose == purpose)
         if before is not None:
             query = query.where(t.files.c.id < before)
+        with self._db.reading(conn) as c:
+            return [File(**row._asdict()) for row in c.execute(query)]
+
+    def expired(self, *, at: float | None = None, conn: Connection | None = None) -> builtins.list[File]:
+        """The files whose time is over `at` (now), the oldest end first."""
+        now = time.time() if at is None else at
+        query = select(t.files).where(t.files.c.expires_at <= now).order_by(t.files.c.expires_at, t.files.c.id)
         with self._db.reading(conn) as c:
             return [File(**row._asdict()) for row in c.execute(query)]
 

@@ -6,7 +6,7 @@ from athanor.store.documents import Documents
 
 
 class Knowledge(Documents):
-    """Knowledge bases (`bases`) and their documents (`documents`): one noun, two files for their size.
+    """Knowledge bases (`bases`) and their documents (`lookup`, `documents`): one noun, three files for their size.
 
     Passages, search and vectors are in `Chunks`.
     """

@@ -87,7 +87,7 @@ def _check(base: Row[Any], document: Document, chunks: Sequence[Chunk], vectors:
             f"float32 values ({width} bytes).",
             where=document.source,
         )
-    if any("\0" in chunk.text or "\0" in chunk.heading for chunk in chunks):
+    if any("\0" in text for chunk in chunks for text in (chunk.text, chunk.heading, chunk.place, chunk.context)):
         raise InputError("A text holds NUL characters.", where=document.source, hint="The parser must take them out.")
     for what, values in (("id", [c.id for c in chunks]), ("ordinal", [c.ordinal for c in chunks])):
         if len(set(values)) != len(values):

@@ -159,6 +159,8 @@ access_classes = Table(
     # Canonical JSON of an `Access`, as text: it is what makes two the same.
     Column("access", Text, nullable=False),
     UniqueConstraint("base", "access"),
+    # A class is never given to another access, so that a view from before cannot mistake the two.
+    sqlite_autoincrement=True,
 )
 
 documents = Table(
@@ -187,6 +189,8 @@ documents = Table(
     Column("container", Text),
     Column("stamp", Text, nullable=False, server_default=text("''")),
     Column("near", Text),
+    # Of its chunks, so that the average length of those that a reader sees is a sum over documents.
+    Column("words", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("base", "source"),
     Index("ix_documents_base_access", "base", "access"),
     Index("ix_documents_base_container", "base", "container"),
@@ -239,6 +243,7 @@ chunks = Table(
     UniqueConstraint("base", "id"),
     UniqueConstraint("document", "ordinal"),
     Index("ix_chunks_base_revision", "base", "revision"),
+    Index("ix_chunks_base_access", "base", "access"),
 )
 
 vectors = Table(

@@ -12,12 +12,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import BindParameter, Connection, bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, Double, Text
 
 from athanor.store import tables as t
+from athanor.store.views import statistics
 from athanor.store.words import fold
+from athanor.types import View
 
 _BATCH = 1000
 # The base is a lexeme too (`=7`, which no word can be), so that one GIN look-up finds the words of one base.
@@ -45,11 +47,14 @@ _LEXEMES = text("""
     SELECT u.lexeme, count(*) AS times
     FROM unnest(:words) AS word, unnest(to_tsvector('athanor', word)) AS u GROUP BY u.lexeme
 """).bindparams(bindparam("words", type_=ARRAY(Text)))
-_DF = text("SELECT count(*) FROM chunk_words WHERE words @@ CAST(:query AS tsquery)")
-_PHRASE_DF = text(
-    "SELECT count(*) FROM chunk_words WHERE words @@ (CAST(:base AS tsquery) && phraseto_tsquery('athanor', :term))"
+_DF = "SELECT count(*) FROM chunk_words w WHERE words @@ CAST(:query AS tsquery)"
+_PHRASE_DF = (
+    "SELECT count(*) FROM chunk_words w WHERE words @@ (CAST(:base AS tsquery) && phraseto_tsquery('athanor', :term))"
 )
-_SEARCH = text("""
+# Added to the three queries for a view. Whatever its documents are, a chunk must be of a class that is seen.
+_OF_CLASSES = " AND w.chunk IN (SELECT v.seq FROM chunks v WHERE v.base = :seq AND v.access = ANY(:classes))"
+_OF_DOCUMENTS = " AND w.chunk IN (SELECT v.seq FROM chunks v WHERE v.document = ANY(:documents))"
+_SEARCH = """
     SELECT c.id, s.score FROM (
         SELECT w.chunk, sum(
             u.idf * u.count * 2.2 / (u.count + 1.2 * (0.25 + 0.75 * w.length / CAST(:mean AS double precision)))
@@ -62,10 +67,11 @@ _SEARCH = text("""
             FROM (SELECT * FROM unnest(w.words) WHERE lexeme = ANY(:lexemes) OFFSET 0) AS l
             JOIN unnest(:lexemes, :idfs) AS q(lexeme, idf) ON q.lexeme = l.lexeme
         ) AS u
-        WHERE w.words @@ CAST(:query AS tsquery)
+        WHERE w.words @@ CAST(:query AS tsquery) {seen}
         GROUP BY w.chunk HAVING sum(u.count) > 0 ORDER BY score DESC, w.chunk LIMIT :limit
     ) AS s JOIN chunks c ON c.seq = s.chunk ORDER BY s.score DESC, c.seq
-""").bindparams(bindparam("lexemes", type_=ARRAY(Text)), bindparam("idfs", type_=ARRAY(Double)))
+"""
+_SEARCH_TYPES = (bindparam("lexemes", type_=ARRAY(Text)), bindparam("idfs", type_=ARRAY(Double)))
 
 
 class PostgreSQLText:
@@ -80,7 +86,7 @@ class PostgreSQLText:
     def add(self, conn: Connection, base: int, document: str) -> None:
         for rows in _batches(conn, t.chunks.c.document == document):
             conn.execute(_ADD, {"base": str(base), **rows})
-            _count_words(conn, base, sum(rows["lengths"]))
+            _count_words(conn, base, document, sum(rows["lengths"]))
 
     def remove(self, conn: Connection, base: int, document: str) -> None:
         gone = conn.scalars(
@@ -90,23 +96,30 @@ class PostgreSQLText:
             ),
             {"document": document},
         )
-        _count_words(conn, base, -sum(gone))
+        _count_words(conn, base, document, -sum(gone))
 
     def search(
-        self, conn: Connection, base: int, words: Sequence[str], *, limit: int, weights: tuple[float, float]
+        self,
+        conn: Connection,
+        base: int,
+        words: Sequence[str],
+        *,
+        view: View | None,
+        limit: int,
+        weights: tuple[float, float],
     ) -> list[tuple[str, float]]:
-        total, length = conn.execute(
-            select(t.knowledge_bases.c.chunks, t.knowledge_bases.c.words).where(t.knowledge_bases.c.seq == base)
-        ).one()
+        total, length = statistics(conn, base, view)
+        seen, types, values = _seen(base, view)
+        df = text(_DF + seen).bindparams(*types)
         idfs: dict[str, float] = {}
         for lexeme, times in conn.execute(_LEXEMES, {"words": [fold(word) for word in words]}).all():
-            df = conn.scalar(_DF, {"query": f"'={base}' & '{lexeme}'"}) or 0
-            if df:
-                idfs[lexeme] = times * max(math.log((total - df + 0.5) / (df + 0.5)), 1e-6)
+            holding = conn.scalar(df, {"query": f"'={base}' & '{lexeme}'", **values}) or 0
+            if holding:
+                idfs[lexeme] = times * max(math.log((total - holding + 0.5) / (holding + 0.5)), 1e-6)
         if not idfs:
             return []
         found = conn.execute(
-            _SEARCH,
+            text(_SEARCH.format(seen=seen)).bindparams(*_SEARCH_TYPES, *types),
             {
                 "mean": length / total,
                 "lexemes": list(idfs),
@@ -115,14 +128,18 @@ class PostgreSQLText:
                 "text_weight": weights[0],
                 "heading_weight": weights[1],
                 "limit": limit,
+                **values,
             },
         )
         return [(row.id, row.score) for row in found]
 
-    def frequencies(self, conn: Connection, base: int, terms: Sequence[str]) -> tuple[int, Mapping[str, int]]:
-        found = {term: conn.scalar(_PHRASE_DF, {"base": f"'={base}'", "term": fold(term)}) or 0 for term in terms}
-        total = conn.scalar(select(t.knowledge_bases.c.chunks).where(t.knowledge_bases.c.seq == base))
-        return total or 0, found
+    def frequencies(
+        self, conn: Connection, base: int, terms: Sequence[str], *, view: View | None
+    ) -> tuple[int, Mapping[str, int]]:
+        seen, types, values = _seen(base, view)
+        df = text(_PHRASE_DF + seen).bindparams(*types)
+        found = {term: conn.scalar(df, {"base": f"'={base}'", "term": fold(term), **values}) or 0 for term in terms}
+        return statistics(conn, base, view)[0], found
 
     def problems(self, conn: Connection, base: int) -> list[str]:
         missing = conn.scalar(
@@ -145,13 +162,32 @@ class PostgreSQLText:
         return found
 
 
-def _count_words(conn: Connection, base: int, change: int) -> None:
-    column = t.knowledge_bases.c
-    conn.execute(update(t.knowledge_bases).where(column.seq == base).values(words=column.words + change))
+def _seen(base: int, view: View | None) -> tuple[str, list[BindParameter[Any]], dict[str, Any]]:
+    """What a view adds to a query on `chunk_words w`: conditions, the types of their parameters, and these."""
+    conditions, types, values = "", list[BindParameter[Any]](), dict[str, Any]()
+    if view is not None and view.classes is not None:
+        conditions += _OF_CLASSES
+        types.append(bindparam("classes", type_=ARRAY(BigInteger)))
+        values |= {"classes": sorted(view.classes), "seq": base}
+    if view is not None and view.documents is not None:
+        conditions += _OF_DOCUMENTS
+        types.append(bindparam("documents", type_=ARRAY(Text)))
+        values["documents"] = sorted(view.documents)
+    return conditions, types, values
+
+
+def _count_words(conn: Connection, base: int, document: str, change: int) -> None:
+    for table, ours in (
+        (t.knowledge_bases, t.knowledge_bases.c.seq == base),
+        (t.documents, t.documents.c.id == document),
+    ):
+        conn.execute(update(table).where(ours).values(words=table.c.words + change))
 
 
 def _batches(conn: Connection, where: Any) -> Iterable[dict[str, list[Any]]]:
-    query = select(t.chunks.c.seq, t.chunks.c.text, t.chunks.c.heading).where(where).order_by(t.chunks.c.seq)
+    columns = t.chunks.c
+    heading = columns.heading + " " + columns.context
+    query = select(columns.seq, columns.text, heading.label("heading")).where(where).order_by(columns.seq)
     rows = conn.execute(query).all()
     for start in range(0, len(rows), _BATCH):
         part = rows[start : start + _BATCH]

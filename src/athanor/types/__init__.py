@@ -44,7 +44,7 @@ from athanor.types.content import (
     ToolCall,
     ToolChoice,
 )
-from athanor.types.filters import Attributes, Comparison, Compound, Filter, Value
+from athanor.types.filters import Attributes, Comparison, Compound, Filter, Value, matches
 from athanor.types.ids import new_id
 from athanor.types.knowledge import (
     Anchor,
@@ -95,7 +95,15 @@ from athanor.types.retrieval import (
     RetrievalSettings,
     SyncSource,
 )
-from athanor.types.stored import Content, DocumentVersion, RequestRecord, SourceState, StoredResponse, VectorChanges
+from athanor.types.stored import (
+    Content,
+    DocumentVersion,
+    RequestRecord,
+    SourceState,
+    StoredPicture,
+    StoredResponse,
+    VectorChanges,
+)
 
 __all__ = [
     "ALL_SCOPES",
@@ -173,6 +181,7 @@ __all__ = [
     "Span",
     "SpanHandle",
     "Started",
+    "StoredPicture",
     "StoredResponse",
     "SyncSource",
     "Team",
@@ -188,5 +197,6 @@ __all__ = [
     "Value",
     "VectorChanges",
     "View",
+    "matches",
     "new_id",
 ]

@@ -26,6 +26,17 @@ class DocumentVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPicture:
+    """An image inside one version of a document; its bytes are the blob `sha256`."""
+
+    sha256: str
+    mime: str
+    start: int
+    """Source offset at which it stands."""
+    alt: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceState:
     """What an ingestion compares a source with, to know whether it changed."""
 

@@ -92,7 +92,8 @@ CREATE TABLE documents (
     attributes jsonb DEFAULT '{}'::jsonb NOT NULL,
     container text,
     stamp text DEFAULT ''::text NOT NULL,
-    near text
+    near text,
+    words bigint DEFAULT '0'::bigint NOT NULL
 );
 
 CREATE TABLE evaluations (
@@ -442,6 +443,8 @@ CREATE INDEX ix_cache_shadows_route_embedder ON cache_shadows USING btree (route
 CREATE INDEX ix_chunk_words_base ON chunk_words USING btree (base);
 
 CREATE INDEX ix_chunk_words_words ON chunk_words USING gin (words) WITH (fastupdate=off);
+
+CREATE INDEX ix_chunks_base_access ON chunks USING btree (base, access);
 
 CREATE INDEX ix_chunks_base_revision ON chunks USING btree (base, revision);
 

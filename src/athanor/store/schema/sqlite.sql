@@ -1,8 +1,7 @@
 CREATE TABLE access_classes (
-    seq INTEGER NOT NULL,
+    seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     base INTEGER NOT NULL,
     access TEXT NOT NULL,
-    CONSTRAINT pk_access_classes PRIMARY KEY (seq),
     CONSTRAINT uq_access_classes_base_access UNIQUE (base, access),
     CONSTRAINT fk_access_classes_base FOREIGN KEY(base) REFERENCES knowledge_bases (seq)
 );
@@ -91,7 +90,7 @@ CREATE TABLE documents (
     created_at DOUBLE NOT NULL,
     updated_at DOUBLE NOT NULL,
     file TEXT,
-    origin TEXT NOT NULL, access BIGINT DEFAULT '0' NOT NULL, attributes JSON DEFAULT '{}' NOT NULL, container TEXT, stamp TEXT DEFAULT '' NOT NULL, near TEXT,
+    origin TEXT NOT NULL, access BIGINT DEFAULT '0' NOT NULL, attributes JSON DEFAULT '{}' NOT NULL, container TEXT, stamp TEXT DEFAULT '' NOT NULL, near TEXT, words BIGINT DEFAULT '0' NOT NULL,
     CONSTRAINT pk_documents PRIMARY KEY (id),
     CONSTRAINT uq_documents_base_source UNIQUE (base, source),
     CONSTRAINT fk_documents_base FOREIGN KEY (base) REFERENCES knowledge_bases (seq)
@@ -337,6 +336,8 @@ CREATE TABLE vectors (
 CREATE INDEX ix_audit_action ON audit (action);
 
 CREATE INDEX ix_cache_shadows_route_embedder ON cache_shadows (route, embedder);
+
+CREATE INDEX ix_chunks_base_access ON chunks (base, access);
 
 CREATE INDEX ix_chunks_base_revision ON chunks (base, revision);
 

@@ -5,7 +5,10 @@ Frozen: it says what the schema was, not what `tables` says today.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from alembic import op
+from sqlalchemy import Connection, text
 
 revision = "0003"
 down_revision = "0002"
@@ -37,10 +40,9 @@ ALTER TABLE knowledge_bases ADD COLUMN last_active_at {double};
 ALTER TABLE knowledge_bases ADD COLUMN version INTEGER DEFAULT '0' NOT NULL;
 ALTER TABLE knowledge_bases ADD COLUMN rules {json} DEFAULT '[]' NOT NULL;
 CREATE TABLE access_classes (
-    seq {seq},
+    {self_numbered},
     base {ref} NOT NULL,
     access TEXT NOT NULL,
-    CONSTRAINT pk_access_classes PRIMARY KEY (seq),
     CONSTRAINT uq_access_classes_base_access UNIQUE (base, access),
     CONSTRAINT fk_access_classes_base FOREIGN KEY(base) REFERENCES knowledge_bases (seq)
 );
@@ -49,6 +51,7 @@ ALTER TABLE documents ADD COLUMN attributes {json} DEFAULT '{{}}' NOT NULL;
 ALTER TABLE documents ADD COLUMN container TEXT;
 ALTER TABLE documents ADD COLUMN stamp TEXT DEFAULT '' NOT NULL;
 ALTER TABLE documents ADD COLUMN near TEXT;
+ALTER TABLE documents ADD COLUMN words BIGINT DEFAULT '0' NOT NULL;
 CREATE INDEX ix_documents_base_access ON documents (base, access);
 CREATE INDEX ix_documents_base_container ON documents (base, container);
 CREATE TABLE pictures (
@@ -67,6 +70,7 @@ ALTER TABLE chunks ADD COLUMN access BIGINT DEFAULT '0' NOT NULL;
 ALTER TABLE chunks ADD COLUMN place TEXT DEFAULT '' NOT NULL;
 ALTER TABLE chunks ADD COLUMN line INTEGER;
 ALTER TABLE chunks ADD COLUMN context TEXT DEFAULT '' NOT NULL;
+CREATE INDEX ix_chunks_base_access ON chunks (base, access);
 CREATE TABLE knowledge_versions (
     base {ref} NOT NULL,
     version INTEGER NOT NULL,
@@ -115,12 +119,64 @@ CREATE TABLE sync_sources (
 """
 
 _TYPES = {
-    "sqlite": {"double": "DOUBLE", "json": "JSON", "ref": "INTEGER", "seq": "INTEGER NOT NULL"},
-    "postgresql": {"double": "DOUBLE PRECISION", "json": "JSONB", "ref": "BIGINT", "seq": "BIGSERIAL NOT NULL"},
+    "sqlite": {
+        "double": "DOUBLE",
+        "json": "JSON",
+        "ref": "INTEGER",
+        "self_numbered": "seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT",
+    },
+    "postgresql": {
+        "double": "DOUBLE PRECISION",
+        "json": "JSONB",
+        "ref": "BIGINT",
+        "self_numbered": "seq BIGSERIAL NOT NULL, CONSTRAINT pk_access_classes PRIMARY KEY (seq)",
+    },
 }
+_COUNT_WORDS = """
+    UPDATE documents SET words = (
+        SELECT coalesce(sum(w.length), 0) FROM chunk_words w JOIN chunks c ON c.seq = w.chunk
+        WHERE c.document = documents.id
+    )
+"""
 
 
 def upgrade() -> None:
     """Add what knowledge needs."""
-    for statement in _STATEMENTS.format(**_TYPES[op.get_bind().dialect.name]).split(";"):
+    conn = op.get_bind()
+    for statement in _STATEMENTS.format(**_TYPES[conn.dialect.name]).split(";"):
         op.execute(statement)
+    if conn.dialect.name == "postgresql":
+        op.execute(_COUNT_WORDS)
+        return
+    for base in conn.execute(text("SELECT seq FROM knowledge_bases")).scalars().all():
+        _renew_index(conn, base)
+
+
+def _renew_index(conn: Connection, base: int) -> None:
+    """Let the text index see contexts, list its words, and count those of each document.
+
+    Contexts are still empty, so every row keeps its words and the index need not be built again.
+    """
+    op.execute(f"DROP VIEW fts_{base}_rows")
+    op.execute(
+        f"CREATE VIEW fts_{base}_rows AS SELECT seq, text, heading || ' ' || context AS heading "  # noqa: S608
+        f"FROM chunks WHERE base = {base}"
+    )
+    op.execute(f"CREATE VIRTUAL TABLE fts_{base}_terms USING fts5vocab(fts_{base}, instance)")
+    words: Counter[str] = Counter()
+    sizes = f"SELECT c.document, s.sz FROM fts_{base}_docsize s JOIN chunks c ON c.seq = s.id"  # noqa: S608
+    for document, sizes_of_columns in conn.execute(text(sizes)):
+        words[document] += _sum(sizes_of_columns)
+    for document, count in words.items():
+        conn.execute(text("UPDATE documents SET words = :words WHERE id = :id"), {"words": count, "id": document})
+
+
+def _sum(sizes: bytes) -> int:
+    """The sum of SQLite's varints (of less than nine bytes) in `sizes`."""
+    total = value = 0
+    for byte in sizes:
+        value = value << 7 | byte & 0x7F
+        if byte < 0x80:
+            total += value
+            value = 0
+    return total
