@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
 
 from athanor.errors import DocumentError
+from tests.data.makers_office import PNG
 from tests.data.reading import outline, read_text
 
 PAGE = """<!doctype html><html><head><title>Page &amp; title</title><style>p{}</style>
@@ -85,3 +87,36 @@ def test_a_page_without_text_says_so(tmp_path: Path) -> None:
     with pytest.raises(DocumentError) as caught:
         read_text(tmp_path, "<html><body><script>x()</script><img src=a.png></body></html>", "a.html")
     assert caught.value.reason == "no_text"
+
+
+def test_the_site_around_the_page_is_left_out(tmp_path: Path) -> None:
+    links = "".join(f"<li><a href='/{i}'>Section {i}</a></li>" for i in range(9))
+    page = f"""<html><body><div class="site-header">Shop name</div><ul>{links}</ul>
+    <div id="cookie-banner" role="dialog"><p>We use cookies to improve your experience.</p><a>Accept all</a></div>
+    <div class="content"><h1>Return policy</h1><p>{"You may return goods within thirty days. " * 9}</p>
+    <ul><li>Unused <a href="#">goods</a></li><li>With the receipt</li></ul>
+    <div class="share-buttons"><a>Tweet</a><a>Post</a></div></div>
+    <div class="related">Other articles that you may like</div><div class="newsletter">Subscribe!</div>
+    </body></html>"""
+    assert [text for _, text in outline(read_text(tmp_path, page, "a.html"))] == [
+        "Return policy",
+        ("You may return goods within thirty days. " * 9).strip(),
+        "- Unused goods\n- With the receipt",
+    ]
+
+
+def test_what_holds_most_of_the_text_is_content_whatever_its_name(tmp_path: Path) -> None:
+    page = f"<html><body><div class='menu' role='banner'><p>{'The dishes of the day. ' * 20}</p></div></body></html>"
+    assert "dishes" in read_text(tmp_path, page, "a.html").text
+
+
+def test_pictures_of_the_page_itself(tmp_path: Path) -> None:
+    data = base64.b64encode(PNG).decode()
+    page = f"""<html><body><main><p>Before</p><img src="data:image/png;base64,{data}" alt="A red square">
+    <img src="https://evil.test/x.png" alt="A blue circle"><img src="{tmp_path.as_uri()}/x.png"><p>After</p>
+    <img src="data:image/svg+xml,%3Csvg/%3E"><a href="#"><img src="x" alt="Next"></a></main></body></html>"""
+    document = read_text(tmp_path, page, "a.html")
+    assert document.text == "Before\n\n[Picture: A red square] [Picture: A blue circle]\n\nAfter"
+    assert [(found.mime, found.data, found.alt) for found in document.pictures] == [("image/png", PNG, "A red square")]
+    assert document.pictures[0].start == len("Before")
+    assert "1 picture left out" in document.warnings[0]
