@@ -53,7 +53,7 @@ def passages(data: Path) -> list[Passage]:
 
 _SYNONYMS = dict(
     pair.split(":")
-    for pair in (
+    for pair in (  # noqa: SIM905
         "began:started film:movie located:situated approximately:about constructed:built purchase:buy obtain:get "
         "several:various often:frequently usually:normally released:issued however:though automobile:car begins:starts "
         "portion:part assist:help commonly:generally requires:needs require:need throughout:across entire:whole "
@@ -67,7 +67,7 @@ _SYNONYMS = dict(
 )
 _POLES = {
     word: other
-    for pair in (
+    for pair in (  # noqa: SIM905
         "most:least first:last before:after largest:smallest more:less high:low highest:lowest increase:decrease "
         "increased:decreased north:south northern:southern east:west eastern:western over:under best:worst "
         "always:never all:few same:opposite public:private male:female legal:illegal won:lost early:late large:small "
@@ -257,9 +257,12 @@ def statements(
         passage = every[at]
         if len(passage.sentences()) < 2:
             continue
-        for form in FORMS:
-            if (text := _formed(passage, form, draw)) is not None:
-                found.append(Statement(passage=at, text=text, supported=True, kind=form, form=form))
+        formed = {form: _formed(passage, form, draw) for form in FORMS}
+        found += [
+            Statement(passage=at, text=text, supported=True, kind=form, form=form)
+            for form, text in formed.items()
+            if text is not None
+        ]
         found += _unsupported(at, passage, (every[near[at]], every[draw.choice(chosen)]), draw)
         for question, yes in passage.questions:
             if (pair := answer(question, passage.title)) is not None:

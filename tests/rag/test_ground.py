@@ -30,7 +30,6 @@ def test_the_source_itself_agrees_in_everything() -> None:
         ("The bridge at Bristol was opened in 1974.", "names", 1),
         ("The bridge at Avonmouth was not opened in 1974.", "denial", 1),
         ("The bridge at Avonmouth was closed in 1974.", "opposite", 1),
-        ("The bridge at Avonmouth was closed in 1974.", "replaced", 1),
         ("Penguins live here.", "foreign", 2),
         ("The bridge at Kent was opened in 1974 by the Duke of Avonmouth.", "names", 0),
     ],

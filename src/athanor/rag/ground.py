@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from itertools import pairwise
 
 from athanor.rag.facts import denials, denied, names, numbers, opposed, plain_numbers
 from athanor.rag.lexical import STOPWORDS, fold, words
@@ -60,12 +59,8 @@ class Agreement:
     """Longest common subsequence with the neighbourhood, as a share of the written words."""
     order: float
     """Share of the common content words that are in the same order."""
-    replaced: float
-    """Written content words that stand where the neighbourhood has another one; 3 at most."""
     numbers: float
     """1 if a written number is not in the neighbourhood."""
-    numbers_sentence: float
-    """1 if a written number is not in the source sentence."""
     names: float
     """1 if a written name is not in the passage."""
     names_near: float
@@ -106,7 +101,6 @@ def compare(written: Reading, source: Reading, near: Reading, passage: frozenset
     total = sum(map(weigh, content)) or 1.0
     in_source, in_near = frozenset(source.stems), frozenset(near.stems)
     shares = [sum(weigh(w) for w in content if w in held) / total for held in (in_source, in_near, passage)]
-    aligned = common(written.stems, near.stems)
     matched = [word for word in written.content if word in in_near]
     ordered = len(common(matched, near.content)) / len(matched) if matched else 1.0
     return Agreement(
@@ -116,11 +110,9 @@ def compare(written: Reading, source: Reading, near: Reading, passage: frozenset
         foreign=float(min(3, sum(word not in passage for word in content))),
         pairs=_ngrams(written.stems, near.stems, 2),
         triples=_ngrams(written.stems, near.stems, 3),
-        sequence=len(aligned) / max(1, len(written.stems)),
+        sequence=len(common(written.stems, near.stems)) / max(1, len(written.stems)),
         order=ordered,
-        replaced=_replaced(written.stems, near.stems, aligned, in_near),
         numbers=float(bool(written.numbers - near.numbers)),
-        numbers_sentence=float(bool(written.numbers - source.numbers)),
         names=float(bool(written.names - passage)),
         names_near=float(bool(written.names - in_near)),
         denial=float(_denial(written, source, in_source)),
@@ -155,17 +147,6 @@ def _ngrams(written: Sequence[str], source: Sequence[str], size: int) -> float:
     ours = {tuple(written[i : i + size]) for i in range(len(written) - size + 1)}
     theirs = {tuple(source[i : i + size]) for i in range(len(source) - size + 1)}
     return len(ours & theirs) / len(ours) if ours else 0.0
-
-
-def _replaced(
-    written: Sequence[str], source: Sequence[str], aligned: Sequence[tuple[int, int]], present: frozenset[str]
-) -> float:
-    """Between two aligned words: new content words on one side that could stand for content words on the other."""
-    count = 0
-    for (i, j), (k, m) in pairwise(aligned):
-        new = sum(word not in _STOP_STEMS and word not in present for word in written[i + 1 : k])
-        count += min(new, sum(word not in _STOP_STEMS for word in source[j + 1 : m]))
-    return float(min(3, count))
 
 
 def _denial(written: Reading, source: Reading, in_source: frozenset[str]) -> bool:

@@ -99,7 +99,7 @@ class Grader:
 
         A sentence of two parts that no one place supports is supported where each of its parts is.
         """
-        if (same := self._exact.get(_normal(text))) is not None:
+        if (same := self.exact(text)) is not None:
             return Grade(score=1.0, supported=True, citations=(self._cite(same, 1.0),))
         score, found = await self._best(text)
         nearest: tuple[Sentence, ...] = (found,) if found is not None else ()
@@ -121,6 +121,10 @@ class Grader:
             citations=tuple(self._cite(sentence, score) for sentence in nearest),
             usage=usage,
         )
+
+    def exact(self, text: str) -> Sentence | None:
+        """The source sentence that is `text`, white space aside."""
+        return self._exact.get(_normal(text))
 
     async def _best(self, text: str) -> tuple[float, Sentence | None]:
         candidates = await self.candidates(text)

@@ -9,10 +9,12 @@ from typing import Any, Literal
 import orjson
 
 from athanor.types import (
+    Citation,
     Cited,
     Context,
     Event,
     Finished,
+    Graded,
     ReasoningDelta,
     Started,
     TextDelta,
@@ -40,15 +42,31 @@ def answer_headers(started: Started, ctx: Context) -> dict[str, str]:
     return headers
 
 
-def own_fields(end: Finished, ctx: Context) -> dict[str, Any]:
-    """Our own facts about an answer, under the key `athanor`."""
+def own_fields(end: Finished, ctx: Context, grades: Iterable[Graded] = ()) -> dict[str, Any]:
+    """Our own facts about an answer, under the key `athanor`; `grades` are those of its sentences."""
     return {
         "trace": ctx.trace,
         "mode": end.mode,
         "abstained": end.abstained,
         "confidence": end.confidence,
         "dropped": end.dropped,
+        "groundedness": None if end.groundedness is None else round(end.groundedness, 4),
+        "sentences": [grade(event) for event in grades],
+        "nearest": [passage(cited) for cited in end.nearest],
+        "conflicts": [
+            {"first": passage(one.first), "second": passage(one.second), "reason": one.reason} for one in end.conflicts
+        ],
     }
+
+
+def grade(event: Graded) -> dict[str, Any]:
+    """How well the sources support the answer's characters `start:end`."""
+    return {"start": event.start, "end": event.end, "score": round(event.score, 4), "supported": event.supported}
+
+
+def graded_now(event: Graded) -> dict[str, Any]:
+    """A grade in a stream, beside a piece of the answer without text: clients that do not know it see nothing."""
+    return {"athanor": {"graded": grade(event)}}
 
 
 def link(event: Cited) -> str:
@@ -59,11 +77,16 @@ def link(event: Cited) -> str:
 
 def citation(event: Cited) -> dict[str, Any]:
     """Our own fields of a citation."""
-    cited = event.citation
+    return passage(event.citation)
+
+
+def passage(cited: Citation) -> dict[str, Any]:
+    """A span of a document, with where it stands."""
     return {
         "document": cited.document,
         "version": cited.version,
         "page": cited.page,
+        "place": cited.place,
         "start": cited.start,
         "end": cited.end,
         "quote": cited.quote,
@@ -119,7 +142,8 @@ Step = tuple[Literal["open", "piece", "close"], Block, Event | None]
 
 
 class Blocks:
-    """Brings the events of an answer into blocks, one open at a time, as the semantic APIs want them.
+    """Brings the events of an answer into blocks, one open at a time, as the semantic APIs want them. Grades are pieces
+    of the block that they are about, and kept in `grades`.
 
     Calls that come at the same time are told one after the other: a call ends when its arguments are whole JSON and
     another begins; until then the other waits.
@@ -127,6 +151,7 @@ class Blocks:
 
     def __init__(self) -> None:
         self.blocks: list[Block] = []
+        self.grades: list[Graded] = []
         self._open: Block | None = None
         self._calls: dict[int, Block] = {}
         self._waiting: dict[int, list[ToolCallDelta]] = {}
@@ -147,7 +172,14 @@ class Blocks:
             yield from self._call(event)
         elif kind is Cited:
             assert isinstance(event, Cited)
-            block = self._cited(event)
+            block = self._at(event.start)
+            if block is not None:
+                block.cited.append(event)
+                yield "piece", block, event
+        elif kind is Graded:
+            assert isinstance(event, Graded)
+            self.grades.append(event)
+            block = self._at(event.start)
             if block is not None:
                 yield "piece", block, event
 
@@ -213,12 +245,10 @@ class Blocks:
             block.pieces.append(event.arguments)
             yield "piece", block, event
 
-    def _cited(self, event: Cited) -> Block | None:
-        texts = [block for block in self.blocks if block.kind == "text" and block.start <= event.start]
-        if not texts:
-            return None
-        texts[-1].cited.append(event)
-        return texts[-1]
+    def _at(self, start: int) -> Block | None:
+        """The text that the answer's character `start` is in."""
+        texts = [block for block in self.blocks if block.kind == "text" and block.start <= start]
+        return texts[-1] if texts else None
 
     def _begin(self, block: Block) -> Iterator[Step]:
         yield from self._close()

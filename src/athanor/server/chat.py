@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from athanor.errors import AthanorError
 from athanor.gateway import App, handle
-from athanor.server.answers import STREAM, answer_headers, citation, link, logprob_rows, own_fields
+from athanor.server.answers import STREAM, answer_headers, citation, graded_now, link, logprob_rows, own_fields
 from athanor.server.attachments import with_files
 from athanor.server.auth import application, cache_use, context
 from athanor.server.door import Door
@@ -28,6 +28,7 @@ from athanor.types import (
     Event,
     Finished,
     FinishReason,
+    Graded,
     ReasoningDelta,
     Started,
     TextDelta,
@@ -81,6 +82,7 @@ class Said:
         self.signed = False
         self.calls: dict[int, dict[str, Any]] = {}
         self.annotations: list[dict[str, Any]] = []
+        self.grades: list[Graded] = []
         self.logprobs: list[TokenLogprob] = []
 
     def add(self, event: Event) -> None:
@@ -99,6 +101,9 @@ class Said:
         elif kind is Cited:
             assert isinstance(event, Cited)
             self.annotations.append(annotation(event))
+        elif kind is Graded:
+            assert isinstance(event, Graded)
+            self.grades.append(event)
 
     def message(self) -> dict[str, Any]:
         text = "".join(self.text)
@@ -158,7 +163,7 @@ async def whole(events: AsyncIterator[Event], model: str, ctx: Context) -> dict[
         **_head(ctx, model, "chat.completion"),
         "choices": [choice],
         "usage": usage_body(usage),
-        "athanor": own_fields(end, ctx),
+        "athanor": own_fields(end, ctx, said.grades),
     }
 
 
@@ -167,6 +172,7 @@ class _Writer:
 
     def __init__(self, head: dict[str, Any], *, with_usage: bool) -> None:
         self._extra = {"usage": None} if with_usage else {}
+        self.grades: list[Graded] = []
         self._head = head | self._extra
         empty = self.chunk({"content": "\0"})
         self._before, _, self._after = empty.partition(b'"\\u0000"')
@@ -197,9 +203,15 @@ class _Writer:
             if event.signature:
                 delta["reasoning_details"] = [detail(event)]
             return self.chunk(delta) if delta else None
-        if kind is Cited:
-            assert isinstance(event, Cited)
+        return self._beside(event)
+
+    def _beside(self, event: Event) -> bytes | None:
+        """The chunk of what is said about the text."""
+        if isinstance(event, Cited):
             return self.chunk({"annotations": [annotation(event)]})
+        if isinstance(event, Graded):
+            self.grades.append(event)
+            return self.chunk(graded_now(event))
         return None
 
 
@@ -217,7 +229,7 @@ async def _chunks(
                 if event.usage is not NO_USAGE:
                     usage += event.usage
                 if type(event) is Finished:
-                    yield writer.chunk({}, REASONS[event.reason], athanor=own_fields(event, ctx))
+                    yield writer.chunk({}, REASONS[event.reason], athanor=own_fields(event, ctx, writer.grades))
                 elif (chunk := writer.event(event)) is not None:
                     yield chunk
             if with_usage:

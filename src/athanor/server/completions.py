@@ -12,14 +12,14 @@ from starlette.responses import Response, StreamingResponse
 
 from athanor.errors import AthanorError
 from athanor.gateway import App, handle
-from athanor.server.answers import STREAM, answer_headers, own_fields
+from athanor.server.answers import STREAM, answer_headers, graded_now, own_fields
 from athanor.server.auth import application, cache_use, context
 from athanor.server.chat import REASONS, usage_body
 from athanor.server.door import Door
 from athanor.server.errors import error_body
 from athanor.server.sse import DONE, JSON, sse
 from athanor.server.wire import CompletionRequest
-from athanor.types import NO_USAGE, CacheUse, Context, Event, Finished, Started, TextDelta, TokenLogprob
+from athanor.types import NO_USAGE, CacheUse, Context, Event, Finished, Graded, Started, TextDelta, TokenLogprob
 
 router = APIRouter(tags=["chat"], route_class=Door)
 
@@ -46,6 +46,7 @@ async def whole(events: AsyncIterator[Event], model: str, ctx: Context) -> dict[
     """The answer in one piece. Reasoning has no place in this API."""
     text: list[str] = []
     rows: list[TokenLogprob] = []
+    grades: list[Graded] = []
     usage, end = NO_USAGE, Finished()
     async for event in events:
         if event.usage is not NO_USAGE:
@@ -53,6 +54,8 @@ async def whole(events: AsyncIterator[Event], model: str, ctx: Context) -> dict[
         if isinstance(event, TextDelta):
             text.append(event.text)
             rows += event.logprobs
+        elif isinstance(event, Graded):
+            grades.append(event)
         elif isinstance(event, Finished):
             end = event
     choice = {
@@ -65,7 +68,7 @@ async def whole(events: AsyncIterator[Event], model: str, ctx: Context) -> dict[
         **_head(ctx, model),
         "choices": [choice],
         "usage": usage_body(usage),
-        "athanor": own_fields(end, ctx),
+        "athanor": own_fields(end, ctx, grades),
     }
 
 
@@ -74,6 +77,7 @@ async def _chunks(
 ) -> AsyncIterator[bytes]:
     head = _head(ctx, model)
     usage, offset = NO_USAGE, 0
+    grades: list[Graded] = []
     try:
         async with aclosing(events):
             async for event in events:
@@ -86,9 +90,12 @@ async def _chunks(
                         choice["logprobs"] = _logprobs(event.logprobs, offset)
                     offset += len(event.text)
                     yield sse({**head, "choices": [choice]})
+                elif isinstance(event, Graded):
+                    grades.append(event)
+                    yield sse({**head, "choices": [choice | graded_now(event)]})
                 elif isinstance(event, Finished):
                     choice["finish_reason"] = REASONS[event.reason]
-                    yield sse({**head, "choices": [choice], "athanor": own_fields(event, ctx)})
+                    yield sse({**head, "choices": [choice], "athanor": own_fields(event, ctx, grades)})
             if with_usage:
                 yield sse({**head, "choices": [], "usage": usage_body(usage)})
     except AthanorError as error:

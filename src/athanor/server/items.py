@@ -6,10 +6,21 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from athanor.server.answers import Block, Blocks, Step, citation, link, logprob_rows, own_fields
+from athanor.server.answers import Block, Blocks, Step, citation, graded_now, link, logprob_rows, own_fields
 from athanor.server.sse import named
 from athanor.server.wire import ResponseRequest
-from athanor.types import Cited, Context, Event, Finished, FinishReason, ReasoningDelta, Started, TextDelta, Usage
+from athanor.types import (
+    Cited,
+    Context,
+    Event,
+    Finished,
+    FinishReason,
+    Graded,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    Usage,
+)
 
 _INCOMPLETE = {
     FinishReason.LENGTH: "max_output_tokens",
@@ -81,7 +92,7 @@ class ResponseBody:
             "incomplete_details": None if why is None else {"reason": why},
             "output": output,
             "usage": usage_body(usage),
-            "athanor": own_fields(end, self._ctx),
+            "athanor": own_fields(end, self._ctx, blocks.grades),
         }
 
     def failed(self, blocks: Blocks, usage: Usage, status: int, message: str) -> dict[str, Any]:
@@ -201,6 +212,10 @@ class Items:
             yield self.event(
                 "response.output_text.annotation.added", **self._at(block), annotation_index=place, annotation=note
             )
+        elif isinstance(event, Graded):
+            if not block.done:
+                empty: dict[str, Any] = {"delta": "", "logprobs": [], **graded_now(event)}
+                yield self.event("response.output_text.delta", **self._at(block), **empty)
         elif isinstance(event, ReasoningDelta):
             if not event.text:
                 return

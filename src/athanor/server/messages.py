@@ -16,13 +16,25 @@ from athanor.engines.formats.translation import as_object
 from athanor.errors import AthanorError, BudgetError
 from athanor.gateway import App, handle
 from athanor.gateway.limits import estimate
-from athanor.server.answers import STREAM, Block, Blocks, Step, answer_headers, citation, own_fields
+from athanor.server.answers import STREAM, Block, Blocks, Step, answer_headers, citation, graded_now, own_fields
 from athanor.server.attachments import with_files
 from athanor.server.auth import application, cache_use, context
 from athanor.server.door import Door
 from athanor.server.sse import JSON, named
 from athanor.server.wire import CountRequest, MessagesRequest
-from athanor.types import NO_USAGE, CacheUse, Cited, Context, Event, Finished, FinishReason, Started, TextDelta, Usage
+from athanor.types import (
+    NO_USAGE,
+    CacheUse,
+    Cited,
+    Context,
+    Event,
+    Finished,
+    FinishReason,
+    Graded,
+    Started,
+    TextDelta,
+    Usage,
+)
 
 _KINDS = {
     400: "invalid_request_error",
@@ -98,7 +110,7 @@ async def _whole(events: AsyncIterator[Event], model: str, ctx: Context) -> dict
         "content": [_block(block, documents) for block in blocks.blocks],
         **_ending(end),
         "usage": usage_body(usage),
-        "athanor": own_fields(end, ctx),
+        "athanor": own_fields(end, ctx, blocks.grades),
     }
 
 
@@ -122,7 +134,8 @@ async def _stream(events: AsyncGenerator[Event, None], model: str, ctx: Context)
                 if type(event) is Finished:
                     for step in blocks.end():
                         yield writer.write(step)
-                    body = {"delta": _ending(event), "usage": usage_body(usage), "athanor": own_fields(event, ctx)}
+                    own = own_fields(event, ctx, blocks.grades)
+                    body = {"delta": _ending(event), "usage": usage_body(usage), "athanor": own}
                     yield named("message_delta", body)
                     yield named("message_stop", {})
                 else:
@@ -155,6 +168,8 @@ class _Writer:
         if isinstance(event, Cited):
             note = _citation(event, self._documents)
             return b"" if block.done else self._delta(block, {"type": "citations_delta", "citation": note})
+        if isinstance(event, Graded):
+            return b"" if block.done else self._delta(block, {"type": "text_delta", "text": "", **graded_now(event)})
         if isinstance(event, TextDelta):
             return self._delta(block, {"type": "text_delta", "text": event.text})
         if block.kind == "reasoning":
