@@ -38,9 +38,10 @@ def resolved():
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="module")
-async def process(anyio_backend, resolved):
-    process = onnx_process(*resolved, LocalSettings(threads=2))
+@pytest.fixture(scope="module", params=["openvino", "onnxruntime"])
+async def process(request, anyio_backend, resolved):
+    pytest.importorskip(request.param)
+    process = onnx_process(*resolved, LocalSettings(threads=2, encoder=request.param))
     await process.start()
     yield process
     await process.aclose()

@@ -40,6 +40,8 @@ class LocalSettings:
     the model's process fails, not the machine. Linux only."""
     wait: Literal["passive", "active"] = "passive"
     """How OpenMP threads wait. `active` spins: faster for one stream on a quiet machine, far slower on a busy one."""
+    encoder: Literal["auto", "openvino", "onnxruntime"] = "auto"
+    """What runs an embedder; `auto` takes OpenVINO where it is installed and its vectors agree."""
     parallel: int = 16
     """Requests in the batch at once; more wait."""
     hang_timeout: float = 120.0

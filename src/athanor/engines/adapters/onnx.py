@@ -1,4 +1,4 @@
-"""Embedder and cross-encoder reranker on ONNX Runtime, both in one child process.
+"""Embedder and cross-encoder reranker from ONNX files, both in one child process.
 
 A process costs some 50 MiB before it has loaded anything, so the two share one. Queries and reranking go before
 documents that are being ingested: a person waits for the first, a progress bar for the second.
@@ -20,15 +20,12 @@ from athanor.engines.backend import Emit, Pulse
 from athanor.engines.frames import Frame
 from athanor.engines.local import LocalSettings, omp_environment
 from athanor.engines.process import ModelProcess
+from athanor.engines.runtimes import load_encoder
 from athanor.engines.spec import WorkerSpec
 from athanor.errors import EngineError
 from athanor.models import ResolvedEmbedder, ResolvedReranker
 from athanor.plugins import require
 from athanor.types import EmbedderProfile, Embeddings, EngineState, RerankerProfile
-
-# Texts of similar length in one run of the model. On a CPU larger runs are not faster (design/engines.md), only larger
-# in memory, and a query waits for the run before it.
-_BATCH = {"embedder": 4, "reranker": 2}
 
 
 def onnx_process(
@@ -43,6 +40,7 @@ def onnx_process(
             "max_tokens": embedder.profile.max_tokens,
             "pooling": embedder.pooling,
             "width": embedder.profile.dimension,
+            "runtime": settings.encoder,
         }
     }
     if reranker is not None:
@@ -165,10 +163,12 @@ class OnnxBackend:
         started = time.monotonic()
         threads, spin = settings["threads"], settings["spin"]
         self._models = {
-            role: _Model(self._numpy, model, threads, spin=spin) for role, model in settings["models"].items()
+            role: load_encoder(self._numpy, model, threads, spin=spin, runtime=model.get("runtime", "onnxruntime"))
+            for role, model in settings["models"].items()
         }
         threading.Thread(target=self._loop, name="runs", daemon=True).start()
-        return {"load_seconds": round(time.monotonic() - started, 2), "models": sorted(self._models)}
+        runtimes = {role: model.runtime for role, model in self._models.items()}
+        return {"load_seconds": round(time.monotonic() - started, 2), "models": runtimes}
 
     def submit(self, request: Frame) -> None:
         self._pulse.begin()
@@ -221,7 +221,7 @@ class OnnxBackend:
             texts = [(query, passage) for passage in passages]
         encodings = model.tokenizer.encode_batch(texts)
         order = sorted(range(len(encodings)), key=lambda row: -len(encodings[row].ids))
-        size = _BATCH[role]
+        size = model.batch
         runs = deque(order[at : at + size] for at in range(0, len(order), size))
         results = self._numpy.zeros((len(encodings), model.width), dtype="<f4")
         return _Work(number, role, encodings, runs, results)
@@ -239,49 +239,3 @@ class OnnxBackend:
         with self._wake:
             self._known.discard(number)
             self._cancelled.discard(number)
-
-
-class _Model:
-    """One ONNX session with its tokenizer."""
-
-    def __init__(self, numpy: Any, settings: Mapping[str, Any], threads: int | None, *, spin: bool) -> None:
-        runtime = require("onnxruntime", extra="knowledge")
-        tokenizers = require("tokenizers", extra="knowledge")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.inter_op_num_threads = 1
-        # Threads of ONNX Runtime are its own, not OpenMP's; this is their active wait.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
-        self._numpy = numpy
-        self._session = runtime.InferenceSession(settings["model"], options, providers=["CPUExecutionProvider"])
-        self._inputs = {entry.name for entry in self._session.get_inputs()}
-        self._pooling = settings.get("pooling")
-        self.tokenizer = tokenizers.Tokenizer.from_file(settings["tokenizer"])
-        self.tokenizer.no_padding()
-        self.tokenizer.enable_truncation(settings["max_tokens"], strategy="longest_first")
-        self.width = int(settings["width"])
-
-    def run(self, encodings: Sequence[Any]) -> Any:
-        """Unit vectors of an embedder, or logits of a reranker: float32, one row per encoding."""
-        numpy = self._numpy
-        longest = max(len(encoding.ids) for encoding in encodings)
-        ids = numpy.zeros((len(encodings), longest), dtype=numpy.int64)
-        mask = numpy.zeros_like(ids)
-        types = numpy.zeros_like(ids)
-        for row, encoding in enumerate(encodings):
-            size = len(encoding.ids)
-            ids[row, :size] = encoding.ids
-            mask[row, :size] = 1
-            types[row, :size] = encoding.type_ids
-        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-        output = self._session.run(None, {name: feeds[name] for name in feeds if name in self._inputs})[0]
-        if self._pooling is None:
-            return output.reshape(len(encodings), -1)[:, :1]
-        if output.ndim == 3:
-            if self._pooling == "cls":
-                output = output[:, 0]
-            else:
-                weights = mask[:, :, None].astype(output.dtype)
-                output = (output * weights).sum(1) / weights.sum(1)
-        norms = numpy.linalg.norm(output, axis=1, keepdims=True)
-        return output / numpy.maximum(norms, 1e-12)
