@@ -14,7 +14,7 @@ from _statements import Statement
 from athanor.rag.calibration import Support
 
 BASELINES = ("unigram", "bigram", "trigram")
-FALSE = 0.05
+FALSE = 0.07
 """Share of unsupported statements of the fitting half that may pass: the operating point."""
 
 DRAWS = 1000

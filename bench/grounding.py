@@ -1,6 +1,6 @@
 """Does the groundedness score tell supported statements from others? AUROC with intervals, against n-gram overlap.
 
-    ATHANOR_DATA=... python bench/grounding.py [--quick] [--json] [--fit] [--passages 160]
+    ATHANOR_DATA=... python bench/grounding.py [--quick] [--json] [--fit] [--passages 150]
 
 *BoolQ* has passages with yes/no questions. Its sentences give supported statements (verbatim, shortened, reworded, two
 fused), one change to one of those or a statement of another passage gives an unsupported one (see `_statements.py`).
@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a sample, under a minute")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--fit", action="store_true", help="fit the weights anew and measure with them")
-    parser.add_argument("--passages", type=int, default=160, help="passages of each half")
+    parser.add_argument("--passages", type=int, default=150, help="passages of each half")
     options = parser.parse_args()
     if "ATHANOR_DATA" not in os.environ:
         raise SystemExit("Set ATHANOR_DATA to the folder of evaluation data.")

@@ -57,7 +57,7 @@ def whole(client: Client, base: str, question: str, mode: str | None) -> dict[st
     body = _body(base, [{"role": "user", "content": question}], mode)
     reply = client.post("/v1/chat/completions", body)
     message, own = reply["choices"][0]["message"], reply["athanor"]
-    keys = ("document", "version", "page", "start", "end", "quote", "score", "source", "title")
+    keys = ("document", "version", "page", "place", "start", "end", "quote", "score", "source", "title")
     citations = [{key: note["citation"][key] for key in keys} for note in message["annotations"]]
     return {
         "answer": message["content"],
@@ -65,6 +65,10 @@ def whole(client: Client, base: str, question: str, mode: str | None) -> dict[st
         "mode": own["mode"],
         "confidence": own["confidence"],
         "citations": citations,
+        "groundedness": own["groundedness"],
+        "sentences": own["sentences"],
+        "nearest": own["nearest"],
+        "conflicts": own["conflicts"],
         "model": reply["model"],
         "usage": reply["usage"],
         "trace": own["trace"],
@@ -88,12 +92,28 @@ def tell(client: Client, model: str, messages: list[dict[str, str]], mode: str |
                 out.print(f" [bold cyan]\\[{len(notes)}][/]", end="")
     out.print()
     for number, note in enumerate(notes, start=1):
-        page = f", page {note['page']}" if note["page"] else ""
-        place = f"{note['source']}{page}, characters {note['start']}-{note['end']}"
-        out.print(f"[bold cyan]\\[{number}][/] [dim]{escape(place)}[/]", soft_wrap=True)
+        out.print(f"[bold cyan]\\[{number}][/] [dim]{escape(_where(note))}[/]", soft_wrap=True)
+    _beside(own)
+    return "".join(said)
+
+
+def _where(note: dict[str, Any]) -> str:
+    place = f", {note['place']}" if note["place"] else ""
+    return f"{note['source']}{place}, characters {note['start']}-{note['end']}"
+
+
+def _beside(own: dict[str, Any]) -> None:
+    """What there is to know about the answer, for a person."""
+    unsupported = sum(not sentence["supported"] for sentence in own.get("sentences", ()))
+    if unsupported:
+        talk().print(f"[dim]Sentences that no source supports: {unsupported}.[/]")
+    for one in own.get("conflicts", ()):
+        where = f"{_where(one['first'])}; {_where(one['second'])}"
+        talk().print(f"[dim]Sources do not agree: {escape(one['reason'])} ({escape(where)}).[/]", soft_wrap=True)
     if own.get("abstained"):
         talk().print("[dim]The documents do not hold a confident answer to this.[/]")
-    return "".join(said)
+        for note in own.get("nearest", ()):
+            talk().print(f"[dim]Nearest: {escape(_where(note))}[/]", soft_wrap=True)
 
 
 def _body(model: str, messages: list[dict[str, str]], mode: str | None) -> dict[str, Any]:

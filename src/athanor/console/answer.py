@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from athanor.console.widgets import Act, Tag, button, icon, notice, problem, square
 from athanor.console.words import many
-from athanor.types import AnswerMode, Citation, Cited, Event, Finished, FinishReason, Hit, TextDelta
+from athanor.types import AnswerMode, Citation, Cited, Event, Finished, FinishReason, Graded, TextDelta
 
-OpenCitation = Callable[[Citation, int], object]
+OpenCitation = Callable[[Citation, int | None], object]
 Rate = Callable[["Turn", int], object]
 
 HOW = {
@@ -67,6 +67,8 @@ class Turn:
             self._grow()
         elif isinstance(event, Cited):
             self._cite(event)
+        elif isinstance(event, Graded):
+            self._grade(event)
         elif isinstance(event, Finished):
             self._finish(event)
 
@@ -90,20 +92,6 @@ class Turn:
         self._how.set_visibility(False)
         with self._after:
             problem(error, retry=retry)
-
-    def nearest(self, hits: list[Hit], open_hit: Callable[[Hit], object]) -> None:
-        """After an abstention: what came closest, for the person to judge."""
-        if not hits:
-            return
-        with self._after, Tag("div", "a-sources"):
-            Tag("p", "a-small a-muted", text="The nearest passages, which may or may not help:")
-            for hit in hits:
-                row = Tag("button", "a-source is-plain", type="button").on_click(lambda hit=hit: open_hit(hit))
-                with row:
-                    icon("page")
-                    with Tag("span", "a-grow"):
-                        Tag("b", text=_where(hit.title, hit.source, hit.chunk.page))
-                        Tag("span", "a-snippet", text=" ".join(hit.chunk.text.split())[:240])
 
     def mark(self, number: int | None) -> None:
         """Show which citation is open in the panel."""
@@ -175,8 +163,23 @@ class Turn:
             self._chips += [(number, self._cite_box), (number, chip)]
         self._grow()
 
+    def _grade(self, event: Graded) -> None:
+        """Mark a sentence that no source supports; the others have their citations."""
+        if event.supported or event.start < self._cut:
+            return
+        if self._tail is not None:
+            self._tail.delete()
+            self._tail = None
+        told = f"No source supports this sentence: {event.score:.0%} likely to be supported"
+        with self._said:
+            if gap := self.text[self._cut : event.start]:
+                Tag("span", "a-plain", text=gap)
+            Tag("mark", "a-plain a-unsure", text=self.text[event.start : event.end], title=told, data_unsure="")
+        self._cut = event.end
+        self._grow()
+
     def _chip(self, citation: Citation, number: int) -> Tag:
-        label = f"Source {number}: {_where(citation.title, citation.source, citation.page)}"
+        label = f"Source {number}: {_where(citation)}"
         made = Tag("button", "a-chip", text=str(number), type="button", title=label, aria_label=label)
         return made.on_click(lambda: self._open_citation(citation, number))
 
@@ -200,6 +203,13 @@ class Turn:
                 verb = "was" if end.dropped == 1 else "were"
                 text = f"{many(end.dropped, 'sentence')} that no source supported {verb} left out."
                 Tag("p", "a-small a-muted", text=text)
+            if end.groundedness is not None and end.mode is AnswerMode.GENERATIVE:
+                text = f"The least supported sentence is {end.groundedness:.0%} likely to be what its source says."
+                Tag("p", "a-small a-muted", text=text)
+            if end.conflicts:
+                self._conflicts(end)
+            if end.abstained and end.nearest:
+                self._nearest(end)
             if end.reason is FinishReason.LENGTH:
                 notice("The answer reached its length limit.", kind="is-warn")
         self.rating(0)
@@ -216,9 +226,35 @@ class Turn:
                             self._chips.append((number, self._chip(citation, number)))
                     first = cited[0][1]
                     Tag("b", "a-clip", text=first.title or first.source)
-                    pages = ", ".join(dict.fromkeys(str(c.page) for _, c in cited if c.page))
-                    where = f", page{'s' if ',' in pages else ''} {pages}" if pages else ""
-                    Tag("span", "a-clip a-muted", text=f"{first.source}{where}")
+                    places = dict.fromkeys(_place(citation) for _, citation in cited)
+                    Tag("span", "a-clip a-muted", text=", ".join([first.source, *filter(None, places)]))
+
+    def _conflicts(self, end: Finished) -> None:
+        """Sources that do not agree: what about, and both to be opened."""
+        with Tag("div", "a-sources", data_conflicts=""):
+            Tag("p", "a-small a-muted", text="Sources that do not agree:")
+            for conflict in end.conflicts:
+                with Tag("div", "a-conflict"):
+                    icon("alert")
+                    with Tag("span", "a-grow"):
+                        Tag("b", text=conflict.reason)
+                        self._passage(conflict.first)
+                        self._passage(conflict.second)
+
+    def _nearest(self, end: Finished) -> None:
+        """After an abstention: what came closest, for the person to judge."""
+        with Tag("div", "a-sources"):
+            Tag("p", "a-small a-muted", text="The nearest passages, which may or may not help:")
+            for citation in end.nearest:
+                self._passage(citation)
+
+    def _passage(self, citation: Citation) -> None:
+        row = Tag("button", "a-source is-plain", type="button")
+        with row.on_click(lambda: self._open_citation(citation, None)):
+            icon("page")
+            with Tag("span", "a-grow"):
+                Tag("b", text=_where(citation))
+                Tag("span", "a-snippet", text=" ".join(citation.quote.split())[:240])
 
     def _blocks(self) -> None:
         """A model's own text, once it is whole: fenced code in a box, the rest as it is."""
@@ -240,5 +276,9 @@ class Turn:
             Tag("span", text=text)
 
 
-def _where(title: str, source: str, page: int | None) -> str:
-    return f"{title or source}, page {page}" if page else title or source
+def _place(citation: Citation) -> str:
+    return citation.place or (f"page {citation.page}" if citation.page else "")
+
+
+def _where(citation: Citation) -> str:
+    return ", ".join(filter(None, (citation.title or citation.source, _place(citation))))

@@ -12,29 +12,27 @@ from nicegui.events import GenericEventArguments
 from starlette.requests import Request
 
 from athanor.console.answer import OpenCitation, Turn
-from athanor.console.choice import Choice, Choices, Readiness, about, promise
+from athanor.console.choice import Choices, Readiness, about, promise
 from athanor.console.gate import Visit, visit
 from athanor.console.hello import greet, nothing_yet
 from athanor.console.panel import Panel
 from athanor.console.widgets import Tag, busy, button, may_edit, notice, select, shell, square
 from athanor.errors import AthanorError
 from athanor.gateway import handle
-from athanor.types import AnswerMode, Citation, Context, Hit, Message, Role, TextDelta, new_id
+from athanor.types import AnswerMode, Citation, Context, Message, Role, TextDelta, new_id
 from athanor.types import Request as Question
 
 log = logging.getLogger(__name__)
 
 HISTORY = 20  # messages of the talk that go along with a question
 DRAW_SECONDS = 0.04  # text is drawn this often at most: faster than an eye, slower than a model
-NEAREST = 3  # passages offered where there is no answer
-TELLING = 60  # characters of a passage that is worth offering; a bare heading is not
 
 
 async def show(request: Request, base: str | None = None) -> None:
     """Draw the page."""
     here = visit(request)
     with shell("chat", "Chat"), Tag("div", "a-chat"):
-        page = Chat(here, await Choices.load(here.app, wanted=base))
+        page = Chat(here, await Choices.load(here.app, reader=await here.app.reader(here.principal), wanted=base))
     await page.draw()
 
 
@@ -58,7 +56,7 @@ class Chat:
                 self._status = Tag("div")
                 self._composer()
                 self._foot = Tag("div", "a-foot")
-        self._panel = Panel(here.app, lambda: self._mark(None, None))
+        self._panel = Panel(here.app, lambda: self._mark(None, None), principal=here.principal)
         ui.on("ask", self._asked)
         ui.on("comment", self._commented)
         ui.on("pick", self._picked)
@@ -109,7 +107,6 @@ class Chat:
         self._answering(anyio.CancelScope())
         try:
             await self._stream(request, ctx, turn)
-            nearest = await self._nearest(choice, question) if turn.finished and turn.finished.abstained else []
         except Exception as error:
             if not isinstance(error, AthanorError):
                 log.exception("a question from the console failed")
@@ -117,7 +114,6 @@ class Chat:
                 turn.fail(error, lambda: self.ask(question))
         else:
             if trace in self._turns:  # the talk was not cleared meanwhile
-                turn.nearest(nearest, self._open_hit)
                 answered = [asked, Message(role=Role.ASSISTANT, content=turn.text)]
                 self._messages += answered if turn.text else []
         finally:
@@ -159,27 +155,15 @@ class Chat:
         if self._running is not None:
             self._running.cancel()
 
-    async def _nearest(self, choice: Choice, question: str) -> list[Hit]:
-        base = await self._app.knowledge.base(choice.name)
-        hits = await self._app.knowledge.search(base, question, limit=3 * NEAREST)
-        return [hit for hit in hits if len(hit.chunk.text) >= TELLING][:NEAREST]
-
     # --- citations
 
     def _open(self, trace: str) -> OpenCitation:
-        async def opened(citation: Citation, number: int) -> None:
+        async def opened(citation: Citation, number: int | None) -> None:
             self._mark(trace, number)
             span = (citation.start, citation.end)
             await self._panel.open(citation.document, citation.version, span, page=citation.page, number=number)
 
         return opened
-
-    async def _open_hit(self, hit: Hit) -> None:
-        self._mark(None, None)
-        chunk = hit.chunk
-        await self._panel.open(
-            chunk.document, hit.document_version, (chunk.start, chunk.end), page=chunk.page, number=None
-        )
 
     def _mark(self, trace: str | None, number: int | None) -> None:
         for own, turn in self._turns.items():
@@ -264,7 +248,8 @@ class Chat:
     async def _draw_hello(self) -> None:
         choice = self._choices.chosen
         base = choice.base if choice is not None else None
-        asks = await self._app.knowledge.suggestions(base) if base is not None else []
+        reader = await self._app.reader(self._principal)
+        asks = await self._app.knowledge.suggestions(base, reader=reader) if base is not None else []
         self._hello.clear()
         with self._hello:
             if self._choices.no_documents:

@@ -46,23 +46,12 @@ class Agreement:
 
     words: float
     """Share of the written content words, by weight, that the source sentence has."""
-    words_near: float
-    """The same of the neighbourhood."""
-    words_passage: float
-    """The same of the passage."""
     foreign: float
     """Written content words that the passage has nowhere; 3 at most."""
-    pairs: float
-    """Share of the written pairs of neighbouring words that the neighbourhood has."""
     triples: float
-    sequence: float
-    """Longest common subsequence with the neighbourhood, as a share of the written words."""
-    order: float
-    """Share of the common content words that are in the same order."""
+    """Share of the written runs of three words that the neighbourhood has."""
     numbers: float
     """1 if a written number is not in the neighbourhood."""
-    names: float
-    """1 if a written name is not in the passage."""
     names_near: float
     """1 if a written name is not in the neighbourhood."""
     denial: float
@@ -100,20 +89,11 @@ def compare(written: Reading, source: Reading, near: Reading, passage: frozenset
     content = dict.fromkeys(written.content)
     total = sum(map(weigh, content)) or 1.0
     in_source, in_near = frozenset(source.stems), frozenset(near.stems)
-    shares = [sum(weigh(w) for w in content if w in held) / total for held in (in_source, in_near, passage)]
-    matched = [word for word in written.content if word in in_near]
-    ordered = len(common(matched, near.content)) / len(matched) if matched else 1.0
     return Agreement(
-        words=shares[0],
-        words_near=shares[1],
-        words_passage=shares[2],
+        words=sum(weigh(word) for word in content if word in in_source) / total,
         foreign=float(min(3, sum(word not in passage for word in content))),
-        pairs=_ngrams(written.stems, near.stems, 2),
         triples=_ngrams(written.stems, near.stems, 3),
-        sequence=len(common(written.stems, near.stems)) / max(1, len(written.stems)),
-        order=ordered,
         numbers=float(bool(written.numbers - near.numbers)),
-        names=float(bool(written.names - passage)),
         names_near=float(bool(written.names - in_near)),
         denial=float(_denial(written, source, in_source)),
         opposite=float(opposed(frozenset(written.stems), in_source)),

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from anyio import to_thread
+
 from athanor.engines import Embedder
 from athanor.rag import calibration
 from athanor.rag.arrays import Matrix, np
@@ -21,7 +23,7 @@ from athanor.rag.ground import Agreement, Reading, compare, read
 from athanor.rag.index import decode
 from athanor.rag.lexical import idf, stems
 from athanor.rag.passages import Sentence, cite, sentences_of
-from athanor.rag.sentences import split
+from athanor.rag.sentences import Span, split
 from athanor.types import NO_USAGE, Citation, Hit, Usage
 
 CANDIDATES = 4
@@ -148,16 +150,16 @@ class Grader:
         if not nearest:
             return []
         cosines = await self._cosines(text, nearest)
+        # Milliseconds of pure Python: not on the loop that other answers stream from.
+        agreements = await to_thread.run_sync(lambda: [self._compare(written, i) for i in nearest])
         return [
-            Candidate(
-                sentence=self._sentences[i],
-                agreement=compare(
-                    written, self._readings[i], self._near(i), self._passages[self._sentences[i].passage], self.weight
-                ),
-                cosine=cosine,
-            )
-            for i, cosine in zip(nearest, cosines, strict=True)
+            Candidate(sentence=self._sentences[i], agreement=agreement, cosine=cosine)
+            for i, agreement, cosine in zip(nearest, agreements, cosines, strict=True)
         ]
+
+    def _compare(self, written: Reading, index: int) -> Agreement:
+        passage = self._passages[self._sentences[index].passage]
+        return compare(written, self._readings[index], self._near(index), passage, self.weight)
 
     def _near(self, index: int) -> Reading:
         """The source sentence with those beside it in its passage."""
@@ -193,15 +195,19 @@ class GradedSentence:
     grade: Grade
 
 
+def graded_spans(text: str) -> list[Span]:
+    """The sentences of `text` that say something: headings and code are left out."""
+    return [span for span in split(text) if span.kind not in ("heading", "code")]
+
+
 async def grade(
     text: str, sources: Sequence[Hit], *, embedder: Embedder, threshold: float | None = None
 ) -> list[GradedSentence]:
-    """Grade every sentence of a `text` that anyone has written against `sources`. Headings and code are left out."""
-    grader = Grader(sources, embedder, threshold=threshold)
-    spans = [span for span in split(text) if span.kind not in ("heading", "code")]
+    """Grade every sentence of a `text` that anyone has written against `sources`."""
+    grader = await to_thread.run_sync(lambda: Grader(sources, embedder, threshold=threshold))
     return [
         GradedSentence(start=span.start, end=span.end, grade=await grader.grade(text[span.start : span.end]))
-        for span in spans
+        for span in graded_spans(text)
     ]
 
 
