@@ -10,7 +10,7 @@ ASK    ?= $(if $(DOCS),,How does Athanor find the passages for a question?)
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help install up test test-slow check format bench docs lock clean
+.PHONY: help install up test test-slow fuzz check format bench docs lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,10 @@ test: $(VENV)/.dev  ## run the tests
 
 test-slow: $(VENV)/.dev  ## run the slow tests: crashes by the dozen, large files
 	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+fuzz: $(VENV)/.dev  ## feed every parser broken files, MINUTES (default 2) each; guided by coverage where atheris is installed
+	@for parser in csv docx epub html markdown pdf pptx sheets text; do \
+		$(BIN)/python -m tests.fuzz.fuzz_parsers $$parser --minutes $(or $(MINUTES),2) || exit 1; done
 
 check: $(VENV)/.dev  ## format, lint, types, import rule
 	@$(BIN)/ruff format --check src tests bench

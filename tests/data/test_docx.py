@@ -9,6 +9,7 @@ import pytest
 from athanor.data import zipguard
 from athanor.errors import DocumentError
 from tests.data.makers import make_docx, make_zip_bomb, paragraph
+from tests.data.makers_office import PNG
 from tests.data.reading import outline, read
 
 
@@ -161,3 +162,21 @@ def test_every_damaged_byte_of_the_container_is_read_or_refused(tmp_path: Path) 
         (tmp_path / "b.docx").write_bytes(whole[:at] + bytes([whole[at] ^ 0x81]) + whole[at + 1 :])
         with contextlib.suppress(DocumentError):
             read(tmp_path / "b.docx")
+
+
+def test_pictures_and_what_is_said_of_them(tmp_path: Path) -> None:
+    import docx  # noqa: PLC0415
+
+    (tmp_path / "p.png").write_bytes(PNG)
+    made = docx.Document()
+    made.add_paragraph("Before")
+    shape = made.add_picture(str(tmp_path / "p.png"))
+    shape._inline.docPr.set("descr", "The new office")
+    made.add_table(1, 2).cell(0, 1).paragraphs[0].add_run().add_picture(str(tmp_path / "p.png"))
+    made.save(str(tmp_path / "a.docx"))
+    document = read(tmp_path / "a.docx")
+    assert outline(document) == [("paragraph", "Before"), ("paragraph", "[Picture: The new office]")]
+    assert [(found.mime, found.data, found.alt) for found in document.pictures] == [
+        ("image/png", PNG, "The new office")
+    ]
+    assert document.pictures[0].start == len("Before")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from lxml import etree
 from pypdfium2 import PdfiumError
 
 from athanor.data import wire
+from athanor.data.build import collapse
+from athanor.data.parsers import _grid
 from athanor.data.wire import check_document, pack_document, unpack_document, unpack_header
 from athanor.errors import DocumentError
 from athanor.types import Anchor, Block, ParsedDocument, Picture
@@ -36,6 +39,7 @@ def checked(data: bytes | str, name: str) -> ParsedDocument | None:
             return None
     check_document(document)
     assert all(document.text[block.start : block.end].strip() for block in document.blocks)
+    assert all(anchor.place.strip() for anchor in document.anchors)
     assert all((block.kind == "heading") == (block.level > 0) for block in document.blocks)
     document.text.encode()
     return document
@@ -52,7 +56,10 @@ def test_text_formats(content: str, name: str) -> None:
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.binary(max_size=400), st.sampled_from(["a.txt", "a.md", "a.html", "a.pdf", "a.docx", "a"]))
+@given(
+    st.binary(max_size=400),
+    st.sampled_from(["a.txt", "a.md", "a.html", "a.pdf", "a.docx", "a.xlsx", "a.csv", "a.epub", "a"]),
+)
 def test_any_bytes(data: bytes, name: str) -> None:
     checked(data, name)
 
@@ -124,3 +131,30 @@ def test_what_is_too_much_to_cross_the_pipe_is_left_out_and_said(monkeypatch: py
     assert document.anchors == anchors[:2]
     assert "2 pictures left out" in document.warnings[0]
     assert "places" in document.warnings[1]
+
+
+cell = st.sampled_from(["", "", "Name", "7", "2024", "-3.5", "a\nb", "x" * 80]) | st.text("aé |中\t", max_size=5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.lists(cell, max_size=5), max_size=30))
+def test_each_filled_cell_is_in_a_group_that_names_its_row(rows: list[list[str]]) -> None:
+    cleaned = [[collapse(value) for value in row] for row in rows]
+    found = set()
+    for table in _grid.tables(enumerate(cleaned)):
+        head = _grid.head_of(table)
+        found |= {(number, _grid.line(cells)) for number, cells in table.rows[: head + 1]}
+        for group in _grid.groups(table, head, "My sheet"):
+            offsets = [offset for offset, _ in group.marks]
+            assert offsets == sorted(set(offsets))
+            assert all(0 <= offset < len(group.text) for offset in offsets)
+            lines = group.text.split("\n")
+            named = re.findall(r"[A-Z]+(\d+)", group.marks[0][1].split("!")[1])
+            top, bottom = int(named[0]), int(named[-1])
+            if head >= 0:
+                assert lines.pop(0) == _grid.line(table.rows[head][1])
+            found |= {(bottom - len(lines) + at, line) for at, line in enumerate(lines)}
+            assert top <= bottom
+    for number, row in enumerate(cleaned):
+        said = " | ".join(line for at, line in found if at == number)
+        assert all(value in said for value in row if value)

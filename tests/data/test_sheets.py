@@ -29,6 +29,28 @@ def workbook(path: Path, fill: Callable[[Any], None]) -> Path:
     return path
 
 
+def fill_plain(book: Any) -> None:
+    """Some of everything."""
+    sheet = book.active
+    for row in (["Region", "Q1", "When"], ["North", 0.25, datetime.date(2024, 3, 1)], ["South", True, "=A1"]):
+        sheet.append(row)
+    sheet["B2"].number_format = "0%"
+    sheet.merge_cells("A5:B6")
+    sheet["A5"] = "merged"
+    book.create_sheet("Hidden").sheet_state = "hidden"
+
+
+def old_workbook(path: Path) -> Path:
+    """An XLS file with one table, from C5 on."""
+    book = xlwt.Workbook()
+    sheet = book.add_sheet("Old")
+    for row, values in enumerate([["Name", "Born"], ["Ada", 1815], ["Alan", 1912]]):
+        for column, value in enumerate(values):
+            sheet.write(row + 4, column + 2, value)
+    book.save(str(path))
+    return path
+
+
 def place_of(document: ParsedDocument, text: str) -> str:
     at = document.text.index(text)
     return span_place(document.anchors, at, at + len(text))
@@ -105,12 +127,7 @@ def test_merged_cells_are_meant_for_each_row(tmp_path: Path) -> None:
 
 
 def test_old_and_open_formats(tmp_path: Path) -> None:
-    book = xlwt.Workbook()
-    sheet = book.add_sheet("Old")
-    for row, values in enumerate([["Name", "Born"], ["Ada", 1815], ["Alan", 1912]]):
-        for column, value in enumerate(values):
-            sheet.write(row + 4, column + 2, value)
-    book.save(str(tmp_path / "a.xls"))
+    old_workbook(tmp_path / "a.xls")
     document = read(tmp_path / "a.xls", "blob")
     assert document.mime == "application/vnd.ms-excel"
     assert outline(document) == [("h1", "Old"), ("table", "Name | Born\nAda | 1815\nAlan | 1912")]

@@ -55,9 +55,10 @@ class _Book:
         container = read_xml(archive, "META-INF/container.xml", name, dtd=True)
         root = next(container.iter(f"{_C}rootfile"), None) if container is not None else None
         self._root = _clean((root.get("full-path") or "") if root is not None else "")
-        self._package = read_xml(archive, self._root, name, dtd=True) if self._root else None
-        if self._package is None:
+        package = read_xml(archive, self._root, name, dtd=True) if self._root else None
+        if package is None:
             raise DocumentError("It holds no book: its package document is missing.", reason="corrupt", where=name)
+        self._package: Any = package
 
     def read(self) -> ParsedDocument:
         items = {item.get("id"): item for item in self._package.iter(f"{_OPF}item")}

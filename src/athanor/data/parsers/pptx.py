@@ -145,7 +145,9 @@ class _Reader:
             return
         for title in root.iter(f"{_C}title"):
             self._out.add("paragraph", " ".join(text for text in map(text_of, title.iter(f"{A}p")) if text))
-        names, columns, categories = [], [], []
+        names: list[str] = []
+        columns: list[list[str]] = []
+        categories: list[str] = []
         for series in root.iter(f"{_C}ser"):
             names.append(collapse(" ".join(series.xpath("./*[local-name()='tx']//*[local-name()='v']/text()"))))
             columns.append(self._points(series, ("val", "yVal")))
