@@ -12,6 +12,7 @@ import pytest
 
 from athanor.engines import http1
 from athanor.engines.http1 import BrokenError, Client, ConnectError, Response, SilenceError
+from tests.upstreams.ending import hang_up
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +35,7 @@ class Stage:
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
-            writer.close()
+            await hang_up(writer)
 
     async def take(self, reader: asyncio.StreamReader) -> bytes:
         head = await reader.readuntil(b"\r\n\r\n")

@@ -17,6 +17,7 @@ from athanor.errors import (
 )
 from athanor.testing.engines import collect, context
 from tests.engines.asking import answered, ask, make
+from tests.upstreams.ending import hang_up
 from tests.upstreams.raw import RawServer, stream, whole
 from tests.upstreams.scenes import KEY
 
@@ -130,7 +131,7 @@ async def test_a_connection_that_the_endpoint_has_closed_meanwhile_is_made_anew(
             await reader.readuntil(b"}]")
             writer.write(body)
             await reader.readuntil(b"}]")
-        writer.close()
+        await hang_up(writer)
 
     server = await asyncio.start_server(closing, "127.0.0.1", 0)
     engine = make(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
@@ -173,7 +174,7 @@ async def test_every_phase_has_its_timeout(sent, words, times):
                 if b"wait" in sent or "total" in times:
                     writer.write(b": wait\n\n" if sent else b"")
                 await writer.drain()
-        writer.close()
+        await hang_up(writer)
 
     server = await asyncio.start_server(slow, "127.0.0.1", 0)
     engine = make(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", **times)
@@ -192,7 +193,7 @@ async def test_a_keep_alive_between_pieces_is_waited_for():
             await asyncio.sleep(0.05)
             writer.write(b": keep-alive\n\n")
         writer.write(b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n')
-        writer.close()
+        await hang_up(writer)
 
     server = await asyncio.start_server(thinking, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from tests.upstreams.ending import hang_up
 from tests.upstreams.scenes import Call
 
 
@@ -74,4 +75,4 @@ class RawServer:
             pass
         finally:
             self._writers.discard(writer)
-            writer.close()
+            await hang_up(writer)

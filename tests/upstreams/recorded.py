@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from tests.upstreams.ending import hang_up
+
 
 class Recorded:
     """A server that gives the same bytes to whoever asks, in pieces of `size`. `async with Recorded(…) as vendor`."""
@@ -48,4 +50,4 @@ class Recorded:
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
-            writer.close()
+            await hang_up(writer)

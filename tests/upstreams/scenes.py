@@ -15,6 +15,8 @@ from typing import Any
 
 import orjson
 
+from tests.upstreams.ending import hang_up
+
 KEY = "sk-test-0123456789"
 PROMPT, CACHED, COMPLETION, REASONING = 10, 4, 6, 2
 _TOKEN = re.compile(r"\s*\S+|\s+")
@@ -205,7 +207,7 @@ class FakeVendor:
             pass
         finally:
             self._writers.discard(writer)
-            writer.close()
+            await hang_up(writer)
 
     async def _read(self, reader: asyncio.StreamReader) -> Call | None:
         try:
