@@ -4,6 +4,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8700
 DOCS   ?=
+# Test files that run at once; many wait for processes more than they compute.
+WORKERS ?= 2
 # Not every shell expands the tilde in DOCS=~/notes.
 FOLDER := $(patsubst ~/%,$(HOME)/%,$(DOCS))
 ASK    ?= $(if $(DOCS),,How does Athanor find the passages for a question?)
@@ -37,7 +39,7 @@ up: $(VENV)/.installed  ## start Athanor on DOCS (default: its own docs/), answe
 	@$(BIN)/athanor up --port $(PORT) --docs '$(if $(DOCS),$(FOLDER),docs)' $(if $(ASK),--ask '$(ASK)') $(ARGS)
 
 test: $(VENV)/.dev  ## run the tests
-	@$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+	@$(BIN)/python -m pytest -m 'not slow' --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 test-slow: $(VENV)/.dev  ## run the slow tests: crashes by the dozen, large files
 	@$(BIN)/python -m pytest -m slow $(ARGS)
