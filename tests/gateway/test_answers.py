@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from athanor.gateway import App, handle
-from athanor.types import AnswerMode, Citation, Cited, Event, Finished, Message, Request, Role, TextDelta
+from athanor.types import SYSTEM_READER, AnswerMode, Citation, Cited, Event, Finished, Message, Request, Role, TextDelta
 from tests.gateway.conftest import Opener, context, learn
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +39,7 @@ async def answer(app: App, question: str, mode: AnswerMode) -> tuple[str, list[C
 
 async def check(app: App, text: str, event: Cited) -> None:
     citation: Citation = event.citation
-    source = await app.knowledge.text(citation.document, citation.version)
+    source = await app.knowledge.text(citation.document, citation.version, reader=SYSTEM_READER)
     assert source[citation.start : citation.end] == citation.quote
     assert text[event.start : event.end].strip()
 
@@ -143,11 +143,16 @@ async def test_a_deleted_document_is_gone_at_once(opened: Opener, tmp_path: Path
     folder.mkdir()
     async with opened() as app:
         await learn(app, folder, {"harbour.md": HARBOUR})
-        base = await app.knowledge.base("docs")
-        (document,) = await app.knowledge.documents(base)
-        assert await app.knowledge.search(base, "harbour")
-        await app.knowledge.remove(document.id)
-        assert await app.knowledge.search(await app.knowledge.base("docs"), "harbour") == []
+        base = await app.knowledge.base("docs", reader=SYSTEM_READER)
+        (document,) = await app.knowledge.documents(base, reader=SYSTEM_READER)
+        assert await app.knowledge.search(base, "harbour", reader=SYSTEM_READER)
+        await app.knowledge.remove(document.id, reader=SYSTEM_READER)
+        assert (
+            await app.knowledge.search(
+                await app.knowledge.base("docs", reader=SYSTEM_READER), "harbour", reader=SYSTEM_READER
+            )
+            == []
+        )
 
 
 async def test_a_changed_document_replaces_the_old(opened: Opener, tmp_path: Path) -> None:
@@ -160,5 +165,5 @@ async def test_a_changed_document_replaces_the_old(opened: Opener, tmp_path: Pat
         assert "1913" in text
         assert "1912" not in text
         assert {event.citation.version for event in cited} == {2}
-        base = await app.knowledge.base("docs")
+        base = await app.knowledge.base("docs", reader=SYSTEM_READER)
         assert app.store.chunks.verify(base.id) == []

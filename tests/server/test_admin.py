@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from athanor.types import Limits, RoleName, Scopes
+from athanor.types import SYSTEM_READER, Limits, RoleName, Scopes
 from athanor.worker import Runner
 from tests.server.inside import inside
 
@@ -203,7 +203,7 @@ async def test_knowledge_that_a_key_is_not_for_does_not_exist(tmp_path: Path) ->
         await server.app.knowledge.ensure("open")
         await server.app.ingestion.enqueue_folder(base, folder)
         assert await Runner(server.app.store, server.app.handlers).run_once()
-        (document,) = await server.app.knowledge.documents(base)
+        (document,) = await server.app.knowledge.documents(base, reader=SYSTEM_READER)
         _, reader = server.key("reader", RoleName.ADMIN, scopes=Scopes(knowledge=("open",)))
         _, all_ = server.key("all", RoleName.ADMIN)
 

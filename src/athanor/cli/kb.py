@@ -6,6 +6,7 @@ import json
 
 import click
 
+from athanor.cli.access import erase, permit, rules, who
 from athanor.cli.client import Workspace
 from athanor.cli.output import as_json, show, size, talk, when
 
@@ -101,3 +102,7 @@ def search(workspace: Workspace, query: str, base: str, limit: int, *, as_json: 
         page = f", page {hit['page']}" if hit["page"] else ""
         click.secho(f"{hit['score']:.3f}  {hit['source']}{page}  {hit['heading']}", bold=True)
         click.echo(f"       {' '.join(hit['text'].split())[:300]}")
+
+
+for _command in (permit, who, rules, erase):
+    kb.add_command(_command)

@@ -24,6 +24,7 @@ _COMMANDS = {
     "route": ("athanor.cli.route", "Routes: names that stand for several models."),
     "keys": ("athanor.cli.keys", "API keys: what each opens, and what it may spend."),
     "teams": ("athanor.cli.teams", "Teams: principals that share limits and a budget."),
+    "groups": ("athanor.cli.groups", "Groups: principals that may read the same documents."),
     "traces": ("athanor.cli.traces", "Traces: how requests went, stage by stage."),
     "costs": ("athanor.cli.costs", "What was spent and used, by model, day, key, team."),
     "config": ("athanor.cli.config", "Settings."),

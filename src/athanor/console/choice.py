@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from athanor.console.words import many
 from athanor.gateway import App
-from athanor.types import AnswerMode, EngineState, EngineStatus, KnowledgeBase
+from athanor.types import AnswerMode, EngineState, EngineStatus, KnowledgeBase, Reader
 
 LOADING = {EngineStatus.STOPPED, EngineStatus.LOADING}
 BROKEN = {EngineStatus.FAILED, EngineStatus.BACKING_OFF}
@@ -50,9 +50,9 @@ class Choices:
     """`None` leaves it to the settings and the model's profile."""
 
     @classmethod
-    async def load(cls, app: App, *, wanted: str | None = None) -> Choices:
+    async def load(cls, app: App, *, reader: Reader, wanted: str | None = None) -> Choices:
         """The choices of this moment; `wanted` is the name or id of a knowledge base."""
-        bases = [Choice(kind="base", name=base.name, base=base) for base in await app.knowledge.bases()]
+        bases = [Choice(kind="base", name=base.name, base=base) for base in await app.knowledge.bases(reader=reader)]
         chats = [card["name"] for card in app.router.cards() if card["kind"] == "chat"]
         every = [*bases, *(Choice(kind="model", name=name) for name in chats)]
         named = [c for c in bases if c.base is not None and wanted in {c.base.name, c.base.id}]

@@ -20,10 +20,11 @@ async def show(
     request: Request, document: str, version: int | None = None, start: int | None = None, end: int | None = None
 ) -> None:
     """Draw the page."""
-    app = visit(request).app
+    here = visit(request)
+    app = here.app
     with page("books", "Document") as inner:
         try:
-            source = await load(app, document, version)
+            source = await load(app, document, version, by=here.principal)
         except AthanorError as error:
             problem(error)
             return

@@ -9,7 +9,7 @@ from nicegui import ui
 
 from athanor.console.widgets import Tag, busy, notice, square
 from athanor.gateway import App
-from athanor.types import Job, JobItem, JobState, KnowledgeBase
+from athanor.types import Job, JobItem, JobState, KnowledgeBase, Principal
 
 AT_WORK = (JobState.QUEUED, JobState.RUNNING)
 PROBLEMS = 50
@@ -19,9 +19,12 @@ PROBLEMS = 50
 class Jobs:
     """Follows the jobs that are at work, from wherever they were started, and keeps showing how each ended."""
 
-    def __init__(self, app: App, base: KnowledgeBase, changed: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, app: App, base: KnowledgeBase, principal: Principal, changed: Callable[[], Awaitable[None]]
+    ) -> None:
         self._app = app
         self._base = base
+        self._principal = principal
         self._changed = changed
         self._followed: dict[str, tuple[Job, Tag]] = {}
         self._box = Tag("div", "a-stack")
@@ -51,8 +54,14 @@ class Jobs:
         for known, _ in self._followed.values():
             if known.state in AT_WORK and known.id not in jobs:
                 jobs[known.id] = self._app.store.jobs.get(known.id)  # it has just ended
-        items = self._app.store.jobs.items
-        return [(job, items(job.id, state=JobState.FAILED, limit=PROBLEMS)) for job in jobs.values()]
+        who, permissions = self._principal, self._app.knowledge.permissions
+        reader = self._app.readers.of(who)
+        found = []
+        for job in jobs.values():
+            if permissions.sees_job(job, principal=who, reader=reader):
+                items = self._app.store.jobs.items(job.id, state=JobState.FAILED, limit=PROBLEMS)
+                found.append((job, permissions.seen_items(job, items, principal=who, reader=reader)))
+        return found
 
     def _mine(self, job: Job) -> bool:
         return job.arguments.get("knowledge_base") == self._base.id

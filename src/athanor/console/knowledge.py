@@ -61,7 +61,7 @@ class _Page:
     async def open(self, wanted: str | None) -> None:
         """Show one base: the wanted one, else the first."""
         try:
-            bases = await self._app.knowledge.bases()
+            bases = await self._app.knowledge.bases(reader=await self._app.reader(self._principal))
         except AthanorError as error:
             self._body.clear()
             with self._body:
@@ -80,7 +80,7 @@ class _Page:
                     self._head = Tag("div")
                     if may_edit(self._principal):
                         self._drop()
-                    self._jobs = Jobs(self._app, self._base, self._changed)
+                    self._jobs = Jobs(self._app, self._base, self._principal, self._changed)
                     self._list = Tag("div", "a-card")
         await self._changed()
 
@@ -89,9 +89,10 @@ class _Page:
         if self._base is None:
             return
         try:
-            self._base = await self._app.knowledge.base(self._base.id)
-            bases = await self._app.knowledge.bases()
-            documents = await self._app.knowledge.documents(self._base)
+            reader = await self._app.reader(self._principal)
+            self._base = await self._app.knowledge.base(self._base.id, reader=reader)
+            bases = await self._app.knowledge.bases(reader=reader)
+            documents = await self._app.knowledge.documents(self._base, reader=reader)
         except AthanorError as error:
             self._list.clear()
             with self._list:
@@ -215,7 +216,10 @@ class _Page:
             require(self._principal, Right.BUILD)
             files = [await to_thread.run_sync(self._app.store.files.get, str(file)) for file in ids]
             own = {file.name: file.id for file in files if file.principal == self._principal.id}
-            await self._app.ingestion.enqueue_files(self._base, own, by=self._principal)
+            reader = await self._app.reader(self._principal)
+            permissions, base = self._app.knowledge.permissions, self._base
+            named = await to_thread.run_sync(lambda: permissions.source_names(base, own, reader=reader))
+            await self._app.ingestion.enqueue_files(base, named, by=self._principal)
         except AthanorError as error:
             self._tell(error)
             return
@@ -232,7 +236,9 @@ class _Page:
     async def _do(self, document: str) -> None:
         try:
             require(self._principal, Right.BUILD)
-            await self._app.knowledge.remove(document, by=self._principal)
+            await self._app.knowledge.remove(
+                document, reader=await self._app.reader(self._principal), by=self._principal
+            )
         except AthanorError as error:
             self._tell(error)
         await self._changed()

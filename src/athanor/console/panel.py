@@ -6,6 +6,7 @@ from athanor.console.source import Reader, heading, link, load
 from athanor.console.widgets import Act, Tag, busy, goto, problem, square
 from athanor.errors import AthanorError
 from athanor.gateway import App
+from athanor.types import Principal
 
 CONTEXT = 1500
 """Characters shown on each side of the passage."""
@@ -14,8 +15,9 @@ CONTEXT = 1500
 class Panel:
     """One panel of a page; opening another citation replaces what it shows."""
 
-    def __init__(self, app: App, closed: Act) -> None:
+    def __init__(self, app: App, closed: Act, *, principal: Principal) -> None:
         self._app = app
+        self._principal = principal
         self._closed = closed
         self._asked = 0
         self._box = Tag("aside", "a-panel", aria_label="Source of the citation")
@@ -32,7 +34,7 @@ class Panel:
         with self._box, Tag("div", "a-panelbody"):
             busy("Opening the source")
         try:
-            source = await load(self._app, document, version)
+            source = await load(self._app, document, version, by=self._principal)
             above = await heading(self._app, document, span[0]) if version == source.document.version else ""
         except AthanorError as error:
             if asked == self._asked:

@@ -10,7 +10,7 @@ from athanor.console.excerpt import Excerpt, excerpt
 from athanor.console.widgets import Tag, button
 from athanor.console.words import many
 from athanor.gateway import App
-from athanor.types import Document, DocumentVersion
+from athanor.types import Document, DocumentVersion, Principal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +24,14 @@ class Source:
     """Name of its knowledge base."""
 
 
-async def load(app: App, document: str, version: int | None) -> Source:
+async def load(app: App, document: str, version: int | None, *, by: Principal) -> Source:
     """The text of a document at a version; the current one where none is named.
 
     Raises:
-        NotFoundError: no such document or version, or it never could be read.
+        NotFoundError: no such document or version, it never could be read, or `by` may not read it.
     """
+    reader = await app.reader(by)
+    await app.knowledge.document(document, reader=reader)
 
     def read() -> Source:
         found = app.store.knowledge.document(document)

@@ -24,14 +24,15 @@ from athanor.gateway.cache import Cache
 from athanor.gateway.limits import Limiter
 from athanor.gateway.models import Models
 from athanor.gateway.router import Router
-from athanor.governance import Keys, Links
+from athanor.governance import Groups, Keys, Links, Readers
 from athanor.guards import Chain, Guard
 from athanor.models import resolve_embedder, resolve_reranker
 from athanor.observe import Action, AuditLog, Ledger, Metrics, Redact
 from athanor.plugins import load, names
 from athanor.rag import Ingestion, Knowledge, Retriever
+from athanor.rag.erase import Eraser
 from athanor.store import Store
-from athanor.types import File, Job, Limits, Principal, RoleName, new_id
+from athanor.types import File, Job, Limits, Principal, Reader, RoleName, new_id
 
 Handler = Callable[[Job], Awaitable[Mapping[str, object]]]
 
@@ -46,6 +47,8 @@ class App:
     store: Store
     keys: Keys
     links: Links
+    readers: Readers
+    groups: Groups
     audit: AuditLog
     ledger: Ledger
     metrics: Metrics
@@ -53,6 +56,7 @@ class App:
     embedder: Embedder
     reranker: Reranker | None
     knowledge: Knowledge
+    eraser: Eraser
     ingestion: Ingestion
     batches: Batches
     router: Router
@@ -100,6 +104,10 @@ class App:
                 self.audit.record(Action.FILE_DELETED, by=by, subject=file.id, conn=conn)
 
         await to_thread.run_sync(delete)
+
+    async def reader(self, principal: Principal) -> Reader:
+        """What `principal` may read, as of now."""
+        return await to_thread.run_sync(self.readers.of, principal)
 
     async def cancel(self, job: str, *, by: Principal) -> None:
         """Stop a job that waits or runs; one that has ended stays as it is."""
@@ -177,7 +185,9 @@ def _compose(
     keys = Keys(store)
     batches = Batches(store, keys, settings.home / "batches")
     limits = _limiter(settings, store)
-    knowledge = Knowledge(store, embedder, Retriever(store, embedder, reranker))
+    retriever = Retriever(store, embedder, reranker)
+    knowledge = Knowledge(store, embedder, retriever)
+    cache = Cache(settings, embedder=embedder, shadows=store.shadows)
     ingestion = Ingestion(
         store, parsers, embedder, chunk_tokens=settings.knowledge.chunk_tokens, workers=settings.ingest.workers
     )
@@ -187,6 +197,8 @@ def _compose(
         store=store,
         keys=keys,
         links=Links(store),
+        readers=Readers(store),
+        groups=Groups(store),
         audit=AuditLog(store),
         ledger=Ledger(store, metrics, content=settings.traces.content, redact=_redactors()),
         metrics=metrics,
@@ -194,10 +206,11 @@ def _compose(
         embedder=embedder,
         reranker=reranker,
         knowledge=knowledge,
+        eraser=Eraser(store, retriever.indexes, cache.erase, settings.home / "batches"),
         ingestion=ingestion,
         batches=batches,
         router=Router(settings, store, models, knowledge, embedder, reranker, metrics=metrics, limits=limits),
-        cache=Cache(settings, embedder=embedder, shadows=store.shadows),
+        cache=cache,
         limits=limits,
         guards=Chain(),
         handlers={Ingestion.KIND: ingestion.run, Batches.KIND: batches.run},
@@ -228,7 +241,9 @@ def _onnx(settings: Settings) -> tuple[Embedder, Reranker | None]:
     except AthanorError as error:
         # Chat works without knowledge; whoever asks for knowledge is told what is missing.
         return MissingEmbedder(error), None
-    process = onnx_process(found, second, LocalSettings(wait=settings.processor_wait))
+    process = onnx_process(
+        found, second, LocalSettings(wait=settings.processor_wait, encoder=settings.knowledge.runtime)
+    )
     return OnnxEmbedder(process, found.profile), OnnxReranker(process, second.profile) if second else None
 
 

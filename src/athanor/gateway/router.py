@@ -15,11 +15,11 @@ from athanor.errors import ConfigError, NotFoundError, PermissionDeniedError
 from athanor.gateway.limits import Limiter, Within
 from athanor.gateway.models import Models
 from athanor.gateway.routes import Routes
-from athanor.governance import opens
+from athanor.governance import Readers, opens
 from athanor.observe import Metrics
 from athanor.rag import AnswerSettings, Knowledge, KnowledgeEngine
 from athanor.store import Store
-from athanor.types import Context, EngineState, EngineStatus
+from athanor.types import Context, EngineState, EngineStatus, KnowledgeBase, Reader, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class Router:
         self._embedder = embedder
         self._reranker = reranker
         self._limits = limits
+        self._readers = Readers(store)
         self._answers = AnswerSettings(
             mode=settings.knowledge.mode,
             threshold=settings.knowledge.threshold,
@@ -86,7 +87,7 @@ class Router:
             if name in self._models:
                 ctx.span.set(target=name)
             return Target(await self.engine(name), self._scope(name, ctx))
-        base = await to_thread.run_sync(self._store.knowledge.find, name)
+        base, reader, view = await to_thread.run_sync(self._look, name, ctx)
         if base is None or not opens(ctx.key, "knowledge", base.name):
             # One answer for both: whether a base exists is not told to those who may not read it.
             raise NotFoundError(
@@ -96,8 +97,19 @@ class Router:
             )
         writer = Within(await self.engine(self._models.default), self._limits)
         ctx.span.set(target=self._models.default)
-        engine = KnowledgeEngine(base, self._knowledge, writer, self._embedder, self._reranker, self._answers)
-        return Target(engine, self._scope(name, ctx, revision=base.revision))
+        # What is searched is what the scope is made of: no answer is kept for those who do not see all it rests on.
+        engine = KnowledgeEngine(
+            base, self._knowledge, writer, self._embedder, self._reranker, self._answers, reader=reader, view=view
+        )
+        return Target(engine, self._scope(name, ctx, view=view))
+
+    def _look(self, name: str, ctx: Context) -> tuple[KnowledgeBase | None, Reader, View | None]:
+        """The base called `name`, who the caller is to it, and what they see of it: all of one moment."""
+        with self._store.read() as conn:
+            reader = self._readers.of(ctx.principal, conn=conn)
+            base = self._store.knowledge.find(name, conn=conn)
+            view = None if base is None else self._store.knowledge.view(base.id, reader, conn=conn)
+        return base, reader, view
 
     async def engine(self, name: str) -> Engine:
         """The engine of a model or a route.
@@ -112,7 +124,7 @@ class Router:
     async def _model(self, name: str) -> Engine:
         return await self._models.get(name).engine()
 
-    def _scope(self, name: str, ctx: Context, *, revision: int | None = None) -> str | None:
+    def _scope(self, name: str, ctx: Context, *, view: View | None = None) -> str | None:
         route = self._settings.routes.get(name)
         cache = self._settings.cache
         if ((route.cache if route else None) or cache.mode) == "off":
@@ -120,11 +132,13 @@ class Router:
         team = ctx.principal.team
         mine = ctx.key.id if ctx.key else ctx.principal.id
         who = {"key": mine, "team": team.id if team else mine, "all": ""}[cache.share]
-        if revision is None:
+        if view is None:
             return who
-        # Readers of knowledge share an answer only where they have the same rights to it.
+        # Readers share an answer only where they see the same of the base, and it is as it was: nothing that one sees
+        # can reach the other, and whether there is an answer tells of nothing that is hidden.
         rights = ctx.key.scopes.knowledge if ctx.key else None
-        digest = hashlib.sha256(orjson.dumps([rights, revision])).hexdigest()[:16]
+        classes = None if view.classes is None else sorted(view.classes)
+        digest = hashlib.sha256(orjson.dumps([rights, view.base, view.revision, classes])).hexdigest()
         return f"{who}:{digest}"
 
     def embedder(self, name: str, ctx: Context | None = None) -> Embedder:

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Connection
+
 from athanor.errors import InputError, NotFoundError, PermissionDeniedError
+from athanor.governance.readers import Readers
 from athanor.governance.roles import Right, may
 from athanor.store import Store
 from athanor.types import Content, Feedback, Principal, RequestRecord, Span
@@ -70,6 +73,7 @@ class Books:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._readers = Readers(store)
 
     def names(self) -> Names:
         """Names for ids."""
@@ -120,9 +124,31 @@ class Books:
             return Trace(
                 request=request,
                 spans=self._store.traces.get(trace, conn=conn),
-                content=self._store.contents.get(trace, conn=conn) if said else None,
+                content=self._content(request, by, conn) if said else None,
                 feedback=self._store.feedback.of_trace(trace, conn=conn),
             )
+
+    def _content(self, request: RequestRecord, by: Principal, conn: Connection) -> Content | None:
+        """What was said, unless it was said from documents that `by` may not read. One's own one has seen already."""
+        content = self._store.contents.get(request.trace, conn=conn)
+        if content is None or request.principal == by.id:
+            return content
+        reader = self._readers.of(by, conn=conn)
+        if reader.everything:
+            return content
+        for cited in content.answer.get("citations", ()):
+            try:
+                access = self._store.knowledge.document(cited["document"], conn=conn).access
+            except NotFoundError:
+                return None
+            if not reader.may_read(access):
+                return None
+        if (base := self._store.knowledge.find(request.model, conn=conn)) is not None:
+            # What was written may say more than it cites, and an abstention names what is near.
+            view = self._store.knowledge.view(base.id, reader, conn=conn)
+            if self._store.knowledge.counts(base.id, view, conn=conn)[0] < base.documents:
+                return None
+        return content
 
     def costs(
         self, groups: Sequence[str], *, since: float, until: float | None = None, by: Principal

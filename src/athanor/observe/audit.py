@@ -34,6 +34,7 @@ class Action(StrEnum):
     KNOWLEDGE_DELETED = "knowledge.deleted"
     DOCUMENT_DELETED = "document.deleted"
     DOCUMENT_ERASED = "document.erased"
+    ERASURE_PROVEN = "erasure.proven"
     ACCESS_CHANGED = "access.changed"
     FILE_UPLOADED = "file.uploaded"
     FILE_DELETED = "file.deleted"

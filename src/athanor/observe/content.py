@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from athanor.types import Content, Event, Finished, ReasoningDelta, Request, TextDelta, ToolCallDelta
+from athanor.types import Cited, Content, Event, Finished, ReasoningDelta, Request, TextDelta, ToolCallDelta
 
 Redact = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Takes and gives the JSON of a request or an answer. Found as a plug-in of the port `redactors`."""
@@ -21,6 +21,7 @@ class Recording:
         self._reasoning: list[str] = []
         self._calls: dict[int, dict[str, str]] = {}
         self._reason = ""
+        self._cited: list[dict[str, Any]] = []
 
     def add(self, event: Event) -> None:
         match event:
@@ -33,12 +34,18 @@ class Recording:
                 call["id"] = event.id or call["id"]
                 call["name"] = event.name or call["name"]
                 call["arguments"] += event.arguments
+            case Cited():
+                # By id: so that who reads this can be asked for the right to it, and so that erasure finds it.
+                cited = event.citation
+                self._cited.append({"document": cited.document, "version": cited.version, "source": cited.source})
             case Finished():
                 self._reason = event.reason.value
 
     def content(self, trace: str, at: float) -> Content:
         """What was said. An answer that broke off has no `finish_reason`."""
         answer: dict[str, Any] = {"content": "".join(self._text), "finish_reason": self._reason}
+        if self._cited:
+            answer["citations"] = self._cited
         if self._reasoning:
             answer["reasoning"] = "".join(self._reasoning)
         if self._calls:

@@ -20,7 +20,6 @@ from athanor.rag.groundedness import Grader
 from athanor.rag.knowledge import Knowledge, checked_query
 from athanor.types import (
     NO_USAGE,
-    SYSTEM_READER,
     AnswerMode,
     Citation,
     Cited,
@@ -37,6 +36,7 @@ from athanor.types import (
     Request,
     TextDelta,
     Usage,
+    View,
 )
 
 PASSAGES = 8
@@ -81,9 +81,13 @@ class KnowledgeEngine:
         reranker: Reranker | None,
         settings: AnswerSettings,
         *,
-        reader: Reader = SYSTEM_READER,
+        reader: Reader,
+        view: View | None = None,
     ) -> None:
-        """`reader` is whom the answer is for: what they may not read is not there."""
+        """`reader` is whom the answer is for: what they may not read is not there.
+
+        `view` is what they saw when it was decided for whom the answer may be kept; nothing else is searched.
+        """
         self._base = base
         self._knowledge = knowledge
         self._writer = writer
@@ -91,6 +95,7 @@ class KnowledgeEngine:
         self._reranker = reranker
         self._settings = settings
         self._reader = reader
+        self._view = view
 
     @property
     def profile(self) -> Profile:
@@ -112,7 +117,9 @@ class KnowledgeEngine:
         question = checked_query(request.question)
         mode = request.mode or self._settings.mode or self._writer.profile.grounded
         with ctx.span.child("retrieve", base=self._base.name) as span:
-            hits = await self._knowledge.search(self._base, question, limit=PASSAGES, reader=self._reader)
+            hits = await self._knowledge.search(
+                self._base, question, limit=PASSAGES, reader=self._reader, view=self._view
+            )
             span.set(hits=len(hits))
         with ctx.span.child("extract") as span:
             found = await extract(

@@ -20,6 +20,7 @@ from athanor.data import ParserPool, scan_folder
 from athanor.engines import Embedder
 from athanor.errors import DocumentError, EngineCrashedError, EngineUnavailableError, JobError
 from athanor.rag.chunk import chunk
+from athanor.rag.permissions import access_for
 from athanor.store import Store
 from athanor.types import (
     Chunk,
@@ -203,7 +204,9 @@ class IngestionRun:
 
         def record() -> None:
             with self._store.write() as conn:
-                self._store.knowledge.fail_document(blank, message, conn=conn)
+                base = self._store.knowledge.get(self._base.id, conn=conn)
+                closed = replace(blank, access=access_for(base, blank.source))
+                self._store.knowledge.fail_document(closed, message, conn=conn)
                 item = JobItem(job=self._job.id, key=blank.source, state=JobState.FAILED, message=message)
                 self._store.jobs.put_items([item], conn=conn)
 
@@ -232,11 +235,14 @@ class IngestionRun:
             stored = [self._store.blobs.put(read.text.encode("utf-8")) for read in group]
             position = 0
             with self._store.write() as conn:
+                # Read here: a rule that was made while the files were read counts already.
+                base = self._store.knowledge.get(self._base.id, conn=conn)
                 for read, sha256 in zip(group, stored, strict=True):
+                    access = access_for(base, read.document.source)
                     rows = vectors[position : position + len(read.chunks)]
                     position += len(read.chunks)
                     self._store.knowledge.replace_document(
-                        replace(read.document, text_sha256=sha256),
+                        replace(read.document, text_sha256=sha256, access=access),
                         read.chunks,
                         rows,
                         embedder=self._embedder.profile.id,

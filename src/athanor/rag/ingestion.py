@@ -48,8 +48,9 @@ class Ingestion:
         return await to_thread.run_sync(self._enqueue, arguments, len(files), by)
 
     def _enqueue(self, arguments: Mapping[str, Any], total: int, by: Principal | None) -> Job:
+        asked = {} if by is None else {"principal": by.id}
         with self._store.write() as conn:
-            job = self._store.jobs.enqueue(self.KIND, arguments, total=total, conn=conn)
+            job = self._store.jobs.enqueue(self.KIND, {**arguments, **asked}, total=total, conn=conn)
             base: str = arguments["knowledge_base"]
             self._audit.record(Action.INGESTION_STARTED, by=by, subject=base, details={"job": job.id}, conn=conn)
         return job

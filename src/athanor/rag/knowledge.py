@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anyio import to_thread
 
 from athanor.engines import Embedder
 from athanor.errors import InputError, NotFoundError
 from athanor.observe import Action, AuditLog
+from athanor.rag.permissions import ALL, Permissions
 from athanor.rag.retrieve import Retriever
 from athanor.store import Store
-from athanor.types import SYSTEM_READER, Document, DocumentStatus, Hit, JobState, KnowledgeBase, Principal, Reader
+from athanor.types import (
+    Document,
+    DocumentStatus,
+    Filter,
+    Hit,
+    Job,
+    JobState,
+    KnowledgeBase,
+    Principal,
+    Reader,
+    View,
+)
 
 MAX_QUERY = 8000
 """Characters of a query; more is not a question."""
@@ -29,13 +41,17 @@ class Counts:
 
 
 class Knowledge:
-    """All knowledge bases of one store."""
+    """All knowledge bases of one store.
+
+    Whoever reads says so: what a `reader` may not read does not exist for them, and every number is as if it did not.
+    """
 
     def __init__(self, store: Store, embedder: Embedder, retriever: Retriever) -> None:
         self._store = store
         self._embedder = embedder
         self._retriever = retriever
         self._audit = AuditLog(store)
+        self.permissions = Permissions(store)
 
     async def create(self, name: str, *, by: Principal | None = None) -> KnowledgeBase:
         """A new, empty base whose vectors are the current embedder's.
@@ -64,17 +80,34 @@ class Knowledge:
         found = await to_thread.run_sync(self._store.knowledge.find, name)
         return found or await self.create(name, by=by)
 
-    async def base(self, id_or_name: str) -> KnowledgeBase:
-        """The base with this id or name.
+    async def base(self, id_or_name: str, *, reader: Reader) -> KnowledgeBase:
+        """The base with this id or name, with the counts that the reader sees.
 
         Raises:
             NotFoundError: there is none.
         """
-        return await to_thread.run_sync(self._store.knowledge.get, id_or_name)
+        return await to_thread.run_sync(lambda: self._seen(self._store.knowledge.get(id_or_name), reader))
 
-    async def bases(self) -> list[KnowledgeBase]:
-        """All bases, by name."""
-        return await to_thread.run_sync(self._store.knowledge.list)
+    async def bases(self, *, reader: Reader) -> list[KnowledgeBase]:
+        """All bases, by name, with the counts that the reader sees."""
+        return await to_thread.run_sync(lambda: [self._seen(b, reader) for b in self._store.knowledge.list()])
+
+    def _seen(self, base: KnowledgeBase, reader: Reader) -> KnowledgeBase:
+        """`base` without what says something of hidden documents: its rules, and the number of its changes."""
+        if reader.everything:
+            return base
+        with self._store.read() as conn:
+            view = self._store.knowledge.view(base.id, reader, conn=conn)
+            documents, chunks = self._store.knowledge.counts(base.id, view, conn=conn)
+        return replace(base, documents=documents, chunks=chunks, rules=(), revision=0, last_active_at=None)
+
+    async def view(self, base: KnowledgeBase, *, reader: Reader, filter: Filter | None = None) -> View:  # noqa: A002
+        """What the reader sees of `base` now: what an answer is made from, and what it may be kept for.
+
+        Raises:
+            NotFoundError: the base is gone.
+        """
+        return await to_thread.run_sync(lambda: self._store.knowledge.view(base.id, reader, filter))
 
     async def rename(self, base: KnowledgeBase, name: str, *, by: Principal | None = None) -> KnowledgeBase:
         """Give `base` another name.
@@ -103,92 +136,149 @@ class Knowledge:
 
         await to_thread.run_sync(delete)
 
-    async def documents(self, base: KnowledgeBase) -> list[Document]:
-        """All documents of `base`, by source."""
-        return await to_thread.run_sync(lambda: self._store.knowledge.documents(base.id, limit=1_000_000))
+    async def documents(self, base: KnowledgeBase, *, reader: Reader, filter: Filter | None = None) -> list[Document]:  # noqa: A002
+        """The documents of `base` that the reader may read, by source."""
+        return await to_thread.run_sync(self._documents, base, reader, filter)
 
-    async def document(self, document: str) -> Document:
+    def _documents(self, base: KnowledgeBase, reader: Reader, filter: Filter | None = None) -> list[Document]:  # noqa: A002
+        with self._store.read() as conn:
+            view = self._store.knowledge.view(base.id, reader, filter, conn=conn)
+            found = self._store.knowledge.documents(base.id, view=view, limit=ALL, conn=conn)
+        if reader.everything:
+            return found
+        seen = {document.id for document in found}
+        return [d if d.near is None or d.near in seen else replace(d, near=None) for d in found]
+
+    async def document(self, document: str, *, reader: Reader) -> Document:
         """One document.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: there is none, or it is closed to the reader: in the same words.
         """
-        return await to_thread.run_sync(self._store.knowledge.document, document)
+        return await to_thread.run_sync(self._document, document, reader)
 
-    async def documents_of(self, hits: Sequence[Hit]) -> list[Document]:
-        """The documents that `hits` come from; those deleted meanwhile are left out."""
+    def _document(self, document: str, reader: Reader) -> Document:
+        with self._store.read() as conn:
+            found = self._store.knowledge.document(document, conn=conn)
+            if not reader.may_read(found.access):
+                raise _missing(document)
+            if found.near is None or reader.everything:
+                return found
+            try:
+                near = self._store.knowledge.document(found.near, conn=conn)
+            except NotFoundError:
+                return replace(found, near=None)
+        return found if reader.may_read(near.access) else replace(found, near=None)
+
+    async def documents_of(self, hits: Sequence[Hit], *, reader: Reader) -> list[Document]:
+        """The documents that `hits` come from; those deleted or closed meanwhile are left out."""
         found = []
         for document in dict.fromkeys(hit.chunk.document for hit in hits):
             try:
-                found.append(await self.document(document))
+                found.append(await self.document(document, reader=reader))
             except NotFoundError:
                 continue
         return found
 
-    async def remove(self, document: str, *, by: Principal | None = None) -> None:
+    async def remove(self, document: str, *, reader: Reader, by: Principal | None = None) -> None:
         """Delete a document, all its versions; from the commit on nothing finds it.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: there is none, or it is closed to the reader.
         """
 
         def remove() -> None:
             with self._store.write() as conn:
+                if not reader.may_read(self._store.knowledge.document(document, conn=conn).access):
+                    raise _missing(document)
                 self._store.knowledge.delete_document(document, conn=conn)
                 self._audit.record(Action.DOCUMENT_DELETED, by=by, subject=document, conn=conn)
 
         await to_thread.run_sync(remove)
 
-    async def text(self, document: str, version: int | None = None) -> str:
+    async def text(self, document: str, version: int | None = None, *, reader: Reader) -> str:
         """The source text of one version: what citations count their characters in.
 
         Raises:
-            NotFoundError: no such document or version, or it never could be read.
+            NotFoundError: no such document or version, it never could be read, or it is closed to the reader.
         """
-        return await to_thread.run_sync(self._text, document, version)
+        return await to_thread.run_sync(self._text, document, version, reader)
 
-    def _text(self, document: str, version: int | None) -> str:
-        if version is None:
-            version = self._store.knowledge.document(document).version
-        state = self._store.knowledge.document_version(document, version)
+    def _text(self, document: str, version: int | None, reader: Reader) -> str:
+        found = self._document(document, reader)
+        state = self._store.knowledge.document_version(document, found.version if version is None else version)
         return self._store.blobs.read(state.text_sha256).decode("utf-8")
 
     async def search(
-        self, base: KnowledgeBase, query: str, *, limit: int = 10, reader: Reader = SYSTEM_READER
+        self,
+        base: KnowledgeBase,
+        query: str,
+        *,
+        reader: Reader,
+        limit: int = 10,
+        filter: Filter | None = None,  # noqa: A002
+        view: View | None = None,
     ) -> list[Hit]:
-        """The best passages for `query`.
+        """The best passages for `query`, of those that the reader may read.
+
+        Args:
+            view: what the reader saw at an earlier moment, where the answer is kept for all who saw the same; what was
+                closed since is left out.
 
         Raises:
             InputError: an empty or overlong query.
         """
-        return await self._retriever.search(base, checked_query(query), limit=limit)
+        question = checked_query(query)
+        if view is None:
+            view = await self.view(base, reader=reader, filter=filter)
+        hits = await self._retriever.search(base, question, view=view, limit=limit)
+        return await to_thread.run_sync(self._still, hits, reader)
 
-    async def counts(self, base: KnowledgeBase) -> Counts:
-        """Documents by state. Those of jobs that still run count as in progress."""
+    def _still(self, hits: list[Hit], reader: Reader) -> list[Hit]:
+        """`hits` without those whose document was closed to the reader while the search ran."""
+        if reader.everything:
+            return hits
+        allowed = set()
+        for document in {hit.chunk.document for hit in hits}:
+            try:
+                self._document(document, reader)
+            except NotFoundError:
+                continue
+            allowed.add(document)
+        return [hit for hit in hits if hit.chunk.document in allowed]
+
+    async def counts(self, base: KnowledgeBase, *, reader: Reader) -> Counts:
+        """Documents by state, of those that the reader may read. Those of jobs that still run count as in progress."""
 
         def count() -> Counts:
-            states = self._store.knowledge.sources(base.id).values()
+            documents = self._documents(base, reader)
             jobs = [
                 job
                 for job in self._store.jobs.list(states=(JobState.QUEUED, JobState.RUNNING), limit=1000)
-                if job.arguments.get("knowledge_base") == base.id
+                if job.arguments.get("knowledge_base") == base.id and self._counts(job, base, reader)
             ]
             waiting = sum(max(job.total, len(job.arguments.get("files", ()))) - job.done - job.failed for job in jobs)
             return Counts(
-                ready=sum(state.status is DocumentStatus.READY for state in states),
-                failed=sum(state.status is DocumentStatus.FAILED for state in states),
+                ready=sum(document.status is DocumentStatus.READY for document in documents),
+                failed=sum(document.status is DocumentStatus.FAILED for document in documents),
                 in_progress=max(waiting, len(jobs)),
-                size=sum(state.size for state in states),
+                size=sum(document.size for document in documents),
             )
 
         return await to_thread.run_sync(count)
 
-    async def suggestions(self, base: KnowledgeBase, *, limit: int = 3) -> list[str]:
-        """Questions that the documents are likely to answer, made from their headings."""
+    def _counts(self, job: Job, base: KnowledgeBase, reader: Reader) -> bool:
+        own = f"principal:{job.arguments.get('principal')}" in reader.identities
+        return own or self.permissions.sees_all(self._store.knowledge.get(base.id), reader=reader)
+
+    async def suggestions(self, base: KnowledgeBase, *, reader: Reader, limit: int = 3) -> list[str]:
+        """Questions that the documents which the reader may read are likely to answer, made from their headings."""
 
         def collect() -> list[str]:
             questions: dict[str, None] = {}
-            for document in self._store.knowledge.documents(base.id, status=DocumentStatus.READY, limit=50):
+            view = self._store.knowledge.view(base.id, reader)
+            ready = self._store.knowledge.documents(base.id, status=DocumentStatus.READY, view=view, limit=50)
+            for document in ready:
                 longest = max(self._store.chunks.of_document(document.id), key=lambda c: len(c.text), default=None)
                 if longest is not None:
                     questions[_question_about(longest.heading.rpartition(" > ")[2] or document.title)] = None
@@ -197,6 +287,11 @@ class Knowledge:
             return list(questions)
 
         return await to_thread.run_sync(collect)
+
+
+def _missing(document: str) -> NotFoundError:
+    """As the store says it of what is not there."""
+    return NotFoundError(f"There is no document {document!r}.")
 
 
 def checked_query(query: str) -> str:

@@ -15,7 +15,7 @@ from athanor.rag.index import decode
 from athanor.rag.indexes import Indexes
 from athanor.rag.lexical import match_terms
 from athanor.store import Store
-from athanor.types import Hit, KnowledgeBase
+from athanor.types import Hit, KnowledgeBase, View
 
 MAX_TERMS = 64
 """Different words of a query that are looked up. A question has fewer; a pasted page would cost seconds."""
@@ -45,8 +45,15 @@ class Retriever:
         self._reranker = reranker
         self._indexes = Indexes(store)
 
-    async def search(self, base: KnowledgeBase, query: str, *, limit: int = 10, rerank: bool = False) -> list[Hit]:
-        """The best `limit` passages for `query`, best first.
+    @property
+    def indexes(self) -> Indexes:
+        """The derived indexes, for whoever has to see that nothing is left in them."""
+        return self._indexes
+
+    async def search(
+        self, base: KnowledgeBase, query: str, *, view: View | None = None, limit: int = 10, rerank: bool = False
+    ) -> list[Hit]:
+        """The best `limit` passages for `query` of those that `view` shows, best first.
 
         Reranking is off unless asked for: it gains less than it costs (see `fuse.RERANK_SURE`), and an answer has
         the cross-encoder read single sentences instead.
@@ -63,23 +70,23 @@ class Retriever:
                 hint="Set the embedder back, or ingest the documents into a new base.",
             )
         vector = await self._vector(query)
-        legs = await to_thread.run_sync(self.legs, base, query, vector)
+        legs = await to_thread.run_sync(self.legs, base, query, vector, view)
         ranked = fuse(legs.lexical, legs.cosines, [score for _, score in legs.dense])
         rerank = rerank and self._reranker is not None
         wanted = max(limit, RERANKED) if rerank else limit
-        hits = await to_thread.run_sync(self._hits, base, ranked[:wanted], legs)
+        hits = await to_thread.run_sync(self._hits, base, ranked[:wanted], legs, view)
         if rerank:
             hits = await self._rerank(query, hits)
         return hits[:limit]
 
-    def legs(self, base: KnowledgeBase, query: str, vector: Matrix) -> Legs:
+    def legs(self, base: KnowledgeBase, query: str, vector: Matrix, view: View | None = None) -> Legs:
         """Both legs on their own, at one revision. Reads the store; call it in a thread.
 
         `vector` is the query's, of shape (dimension,).
         """
         terms = match_terms(query)[:MAX_TERMS]
-        lexical = self._store.chunks.search_text(base.id, terms, limit=DEPTH)
-        dense, also = self._indexes.current(base).search(vector, DEPTH, also=[chunk for chunk, _ in lexical])
+        lexical = self._store.chunks.search_text(base.id, terms, limit=DEPTH, view=view)
+        dense, also = self._indexes.current(base).search(vector, DEPTH, also=[chunk for chunk, _ in lexical], view=view)
         return Legs(lexical=[pair for pair in lexical if pair[0] in also], dense=dense, cosines=also | dict(dense))
 
     async def _vector(self, query: str) -> Matrix:
@@ -87,13 +94,15 @@ class Retriever:
         row: Matrix = decode(embedded.data, embedded.dimension)[0]
         return row
 
-    def _hits(self, base: KnowledgeBase, ranked: Sequence[tuple[str, float]], legs: Legs) -> list[Hit]:
+    def _hits(
+        self, base: KnowledgeBase, ranked: Sequence[tuple[str, float]], legs: Legs, view: View | None
+    ) -> list[Hit]:
         scores = dict(ranked)
         bm25 = dict(legs.lexical)
         # A chunk that was deleted between the legs and here is simply not there any more.
         return [
             replace(hit, score=scores[hit.chunk.id], lexical=bm25.get(hit.chunk.id), dense=legs.cosines[hit.chunk.id])
-            for hit in self._store.chunks.hits(base.id, list(scores))
+            for hit in self._store.chunks.hits(base.id, list(scores), view=view)
         ]
 
     async def _rerank(self, query: str, hits: list[Hit]) -> list[Hit]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends
 
 from athanor.errors import NotFoundError
@@ -36,7 +37,9 @@ async def get_model(
 async def _names(app: App, own: ApiKey) -> list[tuple[str, str]]:
     """What the key opens, with its kind."""
     models = [(name, owner) for name, owner in app.router.names() if opens(own, "models", name)]
-    bases = [base.name for base in await app.knowledge.bases() if opens(own, "knowledge", base.name)]
+    bases = [
+        base.name for base in await to_thread.run_sync(app.store.knowledge.list) if opens(own, "knowledge", base.name)
+    ]
     return [*models, *((name, "knowledge-base") for name in bases)]
 
 

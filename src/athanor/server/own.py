@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,13 +10,13 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from athanor.errors import PermissionDeniedError
+from athanor.errors import NotFoundError, PermissionDeniedError
 from athanor.gateway import App
-from athanor.governance import Right, opens, require
+from athanor.governance import Right, may, opens, require
 from athanor.server.auth import application, principal
-from athanor.server.reach import key, reach
+from athanor.server.reach import key, reach, reader
 from athanor.server.sse import JSON
-from athanor.types import ALL_SCOPES, NO_LIMITS, ApiKey, Hit, Job, Principal
+from athanor.types import ALL_SCOPES, NO_LIMITS, ApiKey, Hit, Job, JobItem, Principal, Reader
 
 router = APIRouter(prefix="/api", tags=["athanor"], dependencies=[Depends(reach)])
 
@@ -45,24 +45,37 @@ async def models(app: App = Depends(application), _: Principal = Depends(princip
 
 
 @router.get("/knowledge", summary="Knowledge bases")
-async def bases(app: App = Depends(application), _: Principal = Depends(principal), own: ApiKey = Depends(key)) -> JSON:
-    return JSON({"data": [base for base in await app.knowledge.bases() if opens(own, "knowledge", base.name)]})
+async def bases(
+    app: App = Depends(application),
+    _: Principal = Depends(principal),
+    own: ApiKey = Depends(key),
+    sees: Reader = Depends(reader),
+) -> JSON:
+    return JSON(
+        {"data": [base for base in await app.knowledge.bases(reader=sees) if opens(own, "knowledge", base.name)]}
+    )
 
 
 @router.post("/knowledge/{base}/sync", summary="Bring a knowledge base in step with a folder of this machine")
 async def sync(
-    base: str, body: SyncBody, app: App = Depends(application), who: Principal = Depends(principal)
+    base: str,
+    body: SyncBody,
+    app: App = Depends(application),
+    who: Principal = Depends(principal),
+    sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
     # Reading any folder of the machine is the owner's right, not a user's.
     require(who, Right.ADMINISTER)
     found = await app.knowledge.ensure(base, by=who)
-    return await _job(app, await app.ingestion.enqueue_folder(found, Path(body.folder), by=who))
+    return await _job(app, await app.ingestion.enqueue_folder(found, Path(body.folder), by=who), who, sees)
 
 
 @router.get("/knowledge/{base}/documents", summary="Documents of a knowledge base")
-async def documents(base: str, app: App = Depends(application), _: Principal = Depends(principal)) -> JSON:
-    found = await app.knowledge.base(base)
-    return JSON({"data": await app.knowledge.documents(found)})
+async def documents(
+    base: str, app: App = Depends(application), _: Principal = Depends(principal), sees: Reader = Depends(reader)
+) -> JSON:
+    found = await app.knowledge.base(base, reader=sees)
+    return JSON({"data": await app.knowledge.documents(found, reader=sees)})
 
 
 @router.get("/knowledge/{base}/search", summary="Find passages, with the score of each leg")
@@ -72,19 +85,24 @@ async def search(
     limit: Annotated[int, Query(ge=1, le=50)] = 10,
     app: App = Depends(application),
     _: Principal = Depends(principal),
+    sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
-    found = await app.knowledge.base(base)
-    return {"data": [_hit(hit) for hit in await app.knowledge.search(found, query, limit=limit)]}
+    found = await app.knowledge.base(base, reader=sees)
+    return {"data": [_hit(hit) for hit in await app.knowledge.search(found, query, limit=limit, reader=sees)]}
 
 
 @router.get("/knowledge/{base}/suggestions", summary="Questions that the documents are likely to answer")
-async def suggestions(base: str, app: App = Depends(application), _: Principal = Depends(principal)) -> dict[str, Any]:
-    return {"data": await app.knowledge.suggestions(await app.knowledge.base(base))}
+async def suggestions(
+    base: str, app: App = Depends(application), _: Principal = Depends(principal), sees: Reader = Depends(reader)
+) -> dict[str, Any]:
+    return {"data": await app.knowledge.suggestions(await app.knowledge.base(base, reader=sees), reader=sees)}
 
 
 @router.get("/documents/{document}", summary="One document")
-async def document(document: str, app: App = Depends(application), _: Principal = Depends(principal)) -> JSON:
-    return JSON(await app.knowledge.document(document))
+async def document(
+    document: str, app: App = Depends(application), _: Principal = Depends(principal), sees: Reader = Depends(reader)
+) -> JSON:
+    return JSON(await app.knowledge.document(document, reader=sees))
 
 
 @router.get("/documents/{document}/text", summary="A document's source text, at any version")
@@ -93,32 +111,45 @@ async def text(
     version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
     app: App = Depends(application),
     _: Principal = Depends(principal),
+    sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
-    return {"document": document, "version": version, "text": await app.knowledge.text(document, version)}
+    return {"document": document, "version": version, "text": await app.knowledge.text(document, version, reader=sees)}
 
 
 @router.delete("/documents/{document}", summary="Delete a document, all its versions")
-async def remove(document: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
+async def remove(
+    document: str, app: App = Depends(application), who: Principal = Depends(principal), sees: Reader = Depends(reader)
+) -> dict[str, Any]:
     require(who, Right.BUILD)
-    await app.knowledge.remove(document, by=who)
+    await app.knowledge.remove(document, reader=sees, by=who)
     return {"id": document, "deleted": True}
 
 
 @router.get("/jobs", summary="Jobs, newest first")
-async def jobs(app: App = Depends(application), _: Principal = Depends(principal)) -> JSON:
-    return JSON({"data": await to_thread.run_sync(app.store.jobs.list)})
+async def jobs(
+    app: App = Depends(application), who: Principal = Depends(principal), sees: Reader = Depends(reader)
+) -> JSON:
+    def seen() -> list[Job]:
+        return [found for job in app.store.jobs.list() if (found := shown(app, job, who, sees)) is not None]
+
+    return JSON({"data": await to_thread.run_sync(seen)})
 
 
 @router.get("/jobs/{job}", summary="One job, with what there is to say about single items")
-async def job(job: str, app: App = Depends(application), _: Principal = Depends(principal)) -> dict[str, Any]:
-    return await _job(app, await to_thread.run_sync(app.store.jobs.get, job))
+async def job(
+    job: str, app: App = Depends(application), who: Principal = Depends(principal), sees: Reader = Depends(reader)
+) -> dict[str, Any]:
+    return await _job(app, await _find(app, job, who, sees), who, sees)
 
 
 @router.post("/jobs/{job}/cancel", summary="Stop a job")
-async def cancel(job: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
+async def cancel(
+    job: str, app: App = Depends(application), who: Principal = Depends(principal), sees: Reader = Depends(reader)
+) -> dict[str, Any]:
     require(who, Right.BUILD)
+    await _find(app, job, who, sees)
     await app.cancel(job, by=who)
-    return await _job(app, await to_thread.run_sync(app.store.jobs.get, job))
+    return await _job(app, await _find(app, job, who, sees), who, sees)
 
 
 @router.post("/feedback", summary="A verdict on an answer: rating +1 or -1")
@@ -148,8 +179,38 @@ async def create_link(
     return {"path": f"/console/login?token={token.reveal()}"}
 
 
-async def _job(app: App, job: Job) -> dict[str, Any]:
-    items = await to_thread.run_sync(app.store.jobs.items, job.id)
+def shown(app: App, job: Job, who: Principal, sees: Reader) -> Job | None:
+    """`job` as it may be shown; `None` where it does not exist for who asks.
+
+    An operator is told of every job that there is one, and of those that work on hidden documents nothing else.
+    """
+    if app.knowledge.permissions.sees_job(job, principal=who, reader=sees):
+        return job
+    if not may(who, Right.OPERATE):
+        return None
+    base = job.arguments.get("knowledge_base")
+    named = {} if base is None else {"knowledge_base": base}
+    return replace(job, arguments=named, total=0, done=0, failed=0, message="", result={})
+
+
+async def _find(app: App, job: str, who: Principal, sees: Reader) -> Job:
+    """The job with this id as it may be shown. Raises `NotFoundError`."""
+
+    def find() -> Job:
+        found = shown(app, app.store.jobs.get(job), who, sees)
+        if found is None:
+            raise NotFoundError(f"There is no job {job!r}.")
+        return found
+
+    return await to_thread.run_sync(find)
+
+
+async def _job(app: App, job: Job, who: Principal, sees: Reader) -> dict[str, Any]:
+    def read() -> list[JobItem]:
+        whole = app.store.jobs.get(job.id)
+        return app.knowledge.permissions.seen_items(whole, app.store.jobs.items(job.id), principal=who, reader=sees)
+
+    items = await to_thread.run_sync(read)
     return {
         "id": job.id,
         "kind": job.kind,

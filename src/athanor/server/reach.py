@@ -12,7 +12,7 @@ from athanor.errors import NotFoundError, PermissionDeniedError
 from athanor.gateway import App
 from athanor.governance import opens
 from athanor.server.auth import caller
-from athanor.types import ApiKey
+from athanor.types import ApiKey, Reader
 
 
 async def key(request: Request) -> ApiKey:
@@ -36,10 +36,21 @@ async def reach(request: Request) -> None:
         found = await to_thread.run_sync(app.store.knowledge.find, base)
         if not opens(own, "knowledge", base if found is None else found.name):
             raise NotFoundError(f"There is no knowledge base {base!r}.", hint="'athanor kb list' shows them.")
-    if document is not None:
-        holder = (await app.knowledge.document(document)).knowledge_base
-        if not opens(own, "knowledge", (await app.knowledge.base(holder)).name):
-            raise NotFoundError(f"There is no document {document!r}.")
+    if document is not None and not opens(own, "knowledge", await to_thread.run_sync(_holder, app, document)):
+        raise NotFoundError(f"There is no document {document!r}.")
+
+
+def _holder(app: App, document: str) -> str:
+    """The name of the base that holds a document. Raises `NotFoundError`."""
+    with app.store.read() as conn:
+        found = app.store.knowledge.document(document, conn=conn)
+        return app.store.knowledge.get(found.knowledge_base, conn=conn).name
+
+
+async def reader(request: Request) -> Reader:
+    """What of the documents the owner of the key may read. Raises as `caller`."""
+    app: App = request.app.state.athanor
+    return await app.reader(caller(request.headers, app)[0])
 
 
 def may_name(own: ApiKey, name: str | None) -> None:

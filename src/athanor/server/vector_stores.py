@@ -9,12 +9,12 @@ from fastapi import APIRouter, Depends
 
 from athanor.errors import NotFoundError
 from athanor.gateway import App
-from athanor.governance import Right, opens, require
+from athanor.governance import Right, may, opens, require
 from athanor.rag import Ingestion
 from athanor.server.auth import application, principal
-from athanor.server.reach import key, may_name, reach
+from athanor.server.reach import key, may_name, reach, reader
 from athanor.server.wire import SearchRequest, VectorStoreFileRequest, VectorStoreRequest, VectorStoreUpdate
-from athanor.types import ApiKey, Document, DocumentStatus, File, JobState, KnowledgeBase, Principal, new_id
+from athanor.types import ApiKey, Document, DocumentStatus, File, JobState, KnowledgeBase, Principal, Reader, new_id
 
 router = APIRouter(prefix="/v1/vector_stores", tags=["knowledge"], dependencies=[Depends(reach)])
 
@@ -25,26 +25,32 @@ async def create(
     app: App = Depends(application),
     who: Principal = Depends(principal),
     own: ApiKey = Depends(key),
+    sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
     require(who, Right.BUILD)
     may_name(own, body.name)
     base = await app.knowledge.create(body.name or new_id("kb"), by=who)
     if body.file_ids:
         await _attach(app, base, body.file_ids, who)
-    return await _store(app, base)
+    return await _store(app, base, sees)
 
 
 @router.get("", summary="List knowledge bases")
 async def list_stores(
-    app: App = Depends(application), _: Principal = Depends(principal), own: ApiKey = Depends(key)
+    app: App = Depends(application),
+    _: Principal = Depends(principal),
+    own: ApiKey = Depends(key),
+    sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
-    found = [base for base in await app.knowledge.bases() if opens(own, "knowledge", base.name)]
-    return _page([await _store(app, base) for base in found])
+    found = [base for base in await app.knowledge.bases(reader=sees) if opens(own, "knowledge", base.name)]
+    return _page([await _store(app, base, sees) for base in found])
 
 
 @router.get("/{store}", summary="One knowledge base")
-async def get(store: str, app: App = Depends(application), _: Principal = Depends(principal)) -> dict[str, Any]:
-    return await _store(app, await app.knowledge.base(store))
+async def get(
+    store: str, app: App = Depends(application), _: Principal = Depends(principal), sees: Reader = Depends(reader)
+) -> dict[str, Any]:
+    return await _store(app, await app.knowledge.base(store, reader=sees), sees)
 
 
 @router.post("/{store}", summary="Rename a knowledge base")
@@ -54,30 +60,37 @@ async def update(
     app: App = Depends(application),
     who: Principal = Depends(principal),
     own: ApiKey = Depends(key),
+    sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
     require(who, Right.BUILD)
-    base = await app.knowledge.base(store)
+    base = await app.knowledge.base(store, reader=sees)
     if body.name:
         may_name(own, body.name)
         base = await app.knowledge.rename(base, body.name, by=who)
-    return await _store(app, base)
+    return await _store(app, base, sees)
 
 
 @router.delete("/{store}", summary="Delete a knowledge base and all its documents")
-async def delete(store: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
+async def delete(
+    store: str, app: App = Depends(application), who: Principal = Depends(principal), sees: Reader = Depends(reader)
+) -> dict[str, Any]:
     require(who, Right.BUILD)
-    base = await app.knowledge.base(store)
+    base = await app.knowledge.base(store, reader=sees)
     await app.knowledge.delete(base, by=who)
     return {"id": base.id, "object": "vector_store.deleted", "deleted": True}
 
 
 @router.post("/{store}/search", summary="Find passages")
 async def search(
-    store: str, body: SearchRequest, app: App = Depends(application), _: Principal = Depends(principal)
+    store: str,
+    body: SearchRequest,
+    app: App = Depends(application),
+    _: Principal = Depends(principal),
+    sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
-    base = await app.knowledge.base(store)
-    hits = await app.knowledge.search(base, body.text(), limit=body.max_num_results)
-    documents = {d.id: d for d in await app.knowledge.documents_of(hits)}
+    base = await app.knowledge.base(store, reader=sees)
+    hits = await app.knowledge.search(base, body.text(), limit=body.max_num_results, reader=sees)
+    documents = {d.id: d for d in await app.knowledge.documents_of(hits, reader=sees)}
     data = [
         {
             "file_id": documents[hit.chunk.document].file or hit.chunk.document,
@@ -106,66 +119,97 @@ async def search(
 
 @router.post("/{store}/files", summary="Add an uploaded file")
 async def attach(
-    store: str, body: VectorStoreFileRequest, app: App = Depends(application), who: Principal = Depends(principal)
+    store: str,
+    body: VectorStoreFileRequest,
+    app: App = Depends(application),
+    who: Principal = Depends(principal),
+    sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
     require(who, Right.BUILD)
-    base = await app.knowledge.base(store)
+    base = await app.knowledge.base(store, reader=sees)
     (file,) = await _attach(app, base, [body.file_id], who)
-    return await _file(app, base, file)
+    return await _file(app, base, file.id, sees)
 
 
 @router.get("/{store}/files", summary="List the files of a knowledge base")
-async def list_files(store: str, app: App = Depends(application), _: Principal = Depends(principal)) -> dict[str, Any]:
-    base = await app.knowledge.base(store)
-    documents = await app.knowledge.documents(base)
+async def list_files(
+    store: str, app: App = Depends(application), _: Principal = Depends(principal), sees: Reader = Depends(reader)
+) -> dict[str, Any]:
+    base = await app.knowledge.base(store, reader=sees)
+    documents = await app.knowledge.documents(base, reader=sees)
     return _page([_document(base, document) for document in documents if document.file])
 
 
 @router.get("/{store}/files/{file}", summary="One file of a knowledge base, and whether it is ready")
 async def get_file(
-    store: str, file: str, app: App = Depends(application), _: Principal = Depends(principal)
+    store: str,
+    file: str,
+    app: App = Depends(application),
+    _: Principal = Depends(principal),
+    sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
-    base = await app.knowledge.base(store)
-    return await _file(app, base, await to_thread.run_sync(app.store.files.get, file))
+    base = await app.knowledge.base(store, reader=sees)
+    return await _file(app, base, file, sees)
 
 
 @router.delete("/{store}/files/{file}", summary="Take a file out of a knowledge base")
 async def detach(
-    store: str, file: str, app: App = Depends(application), who: Principal = Depends(principal)
+    store: str,
+    file: str,
+    app: App = Depends(application),
+    who: Principal = Depends(principal),
+    sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
     require(who, Right.BUILD)
-    base = await app.knowledge.base(store)
-    document = await _of_file(app, base, file)
+    base = await app.knowledge.base(store, reader=sees)
+    document = await _of_file(app, base, file, sees)
     if document is None:
-        raise NotFoundError("This file is not in the knowledge base.", where=file)
-    await app.knowledge.remove(document.id, by=who)
+        raise _not_in(file)
+    await app.knowledge.remove(document.id, reader=sees, by=who)
     return {"id": file, "object": "vector_store.file.deleted", "deleted": True}
 
 
 async def _attach(app: App, base: KnowledgeBase, ids: list[str], who: Principal) -> list[File]:
-    files = [await to_thread.run_sync(app.store.files.get, file) for file in ids]
+    files = []
+    for file in ids:
+        found = await to_thread.run_sync(app.store.files.get, file)
+        if found.principal != who.id and not may(who, Right.ADMINISTER):
+            # Another's file is not there, in the store's own words.
+            raise NotFoundError(f"There is no file {file!r}.")
+        files.append(found)
     # The id keeps two uploads of one name apart, as this API promises.
     await app.ingestion.enqueue_files(base, {f"{file.id}/{file.name}": file.id for file in files}, by=who)
     return files
 
 
-async def _of_file(app: App, base: KnowledgeBase, file: str) -> Document | None:
-    documents = await app.knowledge.documents(base)
+async def _of_file(app: App, base: KnowledgeBase, file: str, sees: Reader) -> Document | None:
+    documents = await app.knowledge.documents(base, reader=sees)
     return next((document for document in documents if document.file == file), None)
 
 
-async def _file(app: App, base: KnowledgeBase, file: File) -> dict[str, Any]:
-    document = await _of_file(app, base, file.id)
+async def _file(app: App, base: KnowledgeBase, file_id: str, sees: Reader) -> dict[str, Any]:
+    document = await _of_file(app, base, file_id, sees)
     if document is not None:
         return _document(base, document)
+    try:
+        file = await to_thread.run_sync(app.store.files.get, file_id)
+    except NotFoundError:
+        raise _not_in(file_id) from None
+    if not sees.everything and f"principal:{file.principal}" not in sees.identities:
+        # What became of another's upload is told only by a document that one may read.
+        raise _not_in(file_id)
     jobs = await to_thread.run_sync(lambda: app.store.jobs.list(kind=Ingestion.KIND, limit=1000))
     asked = [job for job in jobs if file.id in dict(job.arguments.get("files", {})).values()]
     if not asked or asked[0].arguments["knowledge_base"] != base.id:
-        raise NotFoundError("This file is not in the knowledge base.", where=file.id)
+        raise _not_in(file_id)
     waiting = asked[0].state in {JobState.QUEUED, JobState.RUNNING}
     return _vector_store_file(
         base, file.id, file.size, file.created_at, "in_progress" if waiting else "failed", asked[0].message
     )
+
+
+def _not_in(file: str) -> NotFoundError:
+    return NotFoundError("This file is not in the knowledge base.", where=file)
 
 
 def _document(base: KnowledgeBase, document: Document) -> dict[str, Any]:
@@ -189,8 +233,8 @@ def _vector_store_file(
     }
 
 
-async def _store(app: App, base: KnowledgeBase) -> dict[str, Any]:
-    counts = await app.knowledge.counts(base)
+async def _store(app: App, base: KnowledgeBase, sees: Reader) -> dict[str, Any]:
+    counts = await app.knowledge.counts(base, reader=sees)
     return {
         "id": base.id,
         "object": "vector_store",

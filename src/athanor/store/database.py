@@ -13,6 +13,7 @@ from athanor.store.base import TextIndex
 from athanor.store.blobs import Blobs, collect
 from athanor.store.chunks import Chunks
 from athanor.store.evaluations import Evaluations, Questions
+from athanor.store.erasure import Erasure
 from athanor.store.feedback import Feedback
 from athanor.store.files import Files
 from athanor.store.groups import Groups
@@ -64,6 +65,7 @@ class Store:
         self.shadows = Shadows(database)
         self.feedback = Feedback(database)
         self.audit = Audit(database)
+        self.erasure = Erasure(database)
         self.writer = GroupedWriter(database)
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -18,7 +18,7 @@ from athanor.gateway.cache.keys import exact_key, rest_key
 from athanor.gateway.cache.replay import entry_of, replay
 from athanor.gateway.cache.semantic import Match, Question, Semantic
 from athanor.store.shadows import Shadows
-from athanor.types import Context, Event, Finished, FinishReason, Request, Started
+from athanor.types import Cited, Context, Event, Finished, FinishReason, Request, Started
 
 Mode = Literal["off", "exact", "semantic"]
 
@@ -95,6 +95,7 @@ class Cache:
         self._clock = clock
         own = settings.cache
         self._answers = Answers(limit=own.max_mb << 20, ttl=own.ttl_s, clock=clock)
+        self._erased: set[str] = set()
         self._flights: dict[bytes, Flight] = {}
         self._counts: dict[str, _Counts] = {}
         self._semantic = (
@@ -141,6 +142,16 @@ class Cache:
     def states(self) -> dict[str, RouteState]:
         """What the cache does, by model or route."""
         return {route: self._state(route, counts) for route, counts in self._counts.items()}
+
+    def erase(self, documents: Collection[str]) -> int:
+        """Forget all answers, and keep none from now on that cites one of these documents (by id).
+
+        Returns:
+            How many answers are left that do.
+        """
+        self._erased.update(documents)
+        self._answers.clear()
+        return 0
 
     def clear(self) -> None:
         """Forget all answers."""
@@ -238,6 +249,8 @@ class Cache:
 
     def _keep(self, miss: _Miss, route: str, noted: Noted, events: list[Event]) -> None:
         entry = entry_of(events, route=route, target=noted.target, dropped=noted.dropped, born=self._clock())
+        if any(isinstance(event, Cited) and event.citation.document in self._erased for event in events):
+            return
         if entry is None or not self._answers.put(miss.key, entry):
             return
         finished = entry.events[-1]
