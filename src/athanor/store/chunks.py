@@ -137,6 +137,18 @@ class Chunks(Repository):
             for part in rows.partitions(batch):
                 yield [row.id for row in part], b"".join(row.data for row in part)
 
+    def vectors_of(
+        self, knowledge_base: str, ids: Sequence[str], *, view: View | None = None, conn: Connection | None = None
+    ) -> dict[str, bytes]:
+        """The vectors of these chunks (little-endian float32). Ids that do not exist, or not in `view`, are left out.
+
+        Raises:
+            NotFoundError: no such base.
+        """
+        query = select(t.chunks.c.id, t.vectors.c.data).join_from(t.chunks, t.vectors)
+        with self._db.reading(conn) as c:
+            return {row.id: row.data for row in _fetch(c, query, knowledge_base, ids, view)}
+
     def changes(self, knowledge_base: str, since: int, *, conn: Connection | None = None) -> VectorChanges:
         """What an index at revision `since` must add, replace and drop to equal the base now.
 

@@ -11,12 +11,14 @@ from typing import Any
 class RetrievalSettings:
     """Every choice that retrieval leaves open. The defaults are safe for a base that nobody has measured."""
 
-    dense_weight: float = 0.6
+    dense_weight: float = 0.7
     """Share of the dense leg in the fusion, 0 to 1."""
+    lexical_lead: float = 0.06
+    """What the dense leg's share loses for each deviation by which the best passage by words leads the second."""
     feedback: float = 0.0
-    """Weight of pseudo-relevance feedback; 0 is off."""
+    """Weight of the first passages in a second query vector, where the legs do not agree; 0 is off."""
     rerank: float = 0.0
-    """Weight of the cross-encoder; 0 is off."""
+    """Weight of the cross-encoder, in deviations for each logit; 0 is off, 0.1 is what was measured."""
     diversity: float = 0.0
     """Maximal marginal relevance: what likeness to a passage above costs, 0 to 1; 0 is off."""
     per_document: int | None = None
