@@ -6,15 +6,17 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections import deque
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from athanor.data.limits import EXIT_MEMORY, ParserLimits
-from athanor.data.wire import LENGTH, MAX_HEADER, PAYLOAD_EXTRA, pack_request, unpack_header
+from athanor.data.wire import LENGTH, MAX_HEADER, PAYLOAD_EXTRA, Request, pack_request, unpack_header
 from athanor.errors import JobError
 
 START_SECONDS = 60.0
@@ -29,8 +31,9 @@ class ChildDiedError(Exception):
 class Child:
     """One process and the pipes to it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, limits: ParserLimits) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, limits: ParserLimits, scratch: str) -> None:
         self._process = process
+        self._scratch = scratch
         self._payload_limit = limits.text_bytes + PAYLOAD_EXTRA
         self._clock: asyncio.TimerHandle | None = None
         self._largest = 0
@@ -46,6 +49,7 @@ class Child:
         # -P: a file called `lxml.py` in the current folder must not be imported. The environment stays here, with its
         # secrets.
         kept = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR")
+        scratch = await asyncio.to_thread(tempfile.mkdtemp, prefix="athanor-")
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
@@ -54,6 +58,7 @@ class Child:
             "athanor.data.worker",
             json.dumps(asdict(limits)),
             str(os.getpid()),
+            scratch,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -61,7 +66,7 @@ class Child:
             env={key: value for key, value in os.environ.items() if key in kept},
             start_new_session=True,  # a Ctrl-C in the terminal is for the server to handle
         )
-        child = cls(process, limits)
+        child = cls(process, limits, scratch)
         try:
             # Its start is not the document's fault, nor on the document's time.
             async with asyncio.timeout(START_SECONDS):
@@ -78,8 +83,8 @@ class Child:
     def alive(self) -> bool:
         return not self.closed and self._process.returncode is None
 
-    async def ask(self, path: Path, name: str) -> tuple[dict[str, Any], bytes]:
-        """Send one request and read its answer.
+    async def ask(self, request: Request) -> tuple[dict[str, Any], bytes]:
+        """Send one request and read its answer, of a listing the first part.
 
         Raises:
             ChildDiedError: it died first, or its answer breaks the rules.
@@ -89,13 +94,17 @@ class Child:
         assert writer is not None
         watch = asyncio.create_task(self._measure())
         try:
-            writer.write(pack_request(path, name))
+            writer.write(pack_request(request))
             await writer.drain()
             return await self._answer()
         except OSError as error:
             raise ChildDiedError("its process ended") from error
         finally:
             watch.cancel()
+
+    async def more(self) -> tuple[dict[str, Any], bytes]:
+        """The next part of a listing. Raises as `ask`."""
+        return await self._answer()
 
     async def _answer(self) -> tuple[dict[str, Any], bytes]:
         reader = self._process.stdout
@@ -130,6 +139,7 @@ class Child:
         """Wait for the end of the process and for its last words."""
         await self._process.wait()
         await asyncio.wait([self._listener])
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def start_clock(self, seconds: float, idle: deque[Child]) -> None:
         """Leave after `seconds` without work."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from athanor.data.base import Parser
 from athanor.data.encoding import looks_binary
+from athanor.data.mail import looks_like_mail
 from athanor.data.zipguard import DAMAGE
 from athanor.errors import DocumentError, MissingExtraError
 from athanor.plugins import load, names
@@ -24,6 +25,7 @@ _HEAD = 8192
 _PDF = "application/pdf"
 _DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 _HTML = "text/html"
+_MAIL = "message/rfc822"
 _XLS = "application/vnd.ms-excel"
 _EPUB = "application/epub+zip"
 _OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
@@ -136,6 +138,8 @@ def sniff(head: bytes, path: Path, name: str) -> Seen:
         return _compound(path, name)
     if label := _foreign(head):
         return Seen(label=label)
+    if looks_like_mail(head, name):
+        return Seen(mime=_MAIL)
     if _HTML_START.match(_ascii(head), _LEADING.match(_ascii(head)).end()):  # type: ignore[union-attr]
         return Seen(mime=_HTML)
     return Seen()

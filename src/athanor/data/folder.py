@@ -16,7 +16,7 @@ from pathlib import Path
 
 from athanor.errors import DocumentError, NotFoundError
 
-JUNK = frozenset({"node_modules", "__pycache__", "venv", "site-packages", "thumbs.db", "desktop.ini", "$recycle.bin"})
+JUNK = frozenset({"node_modules", "__pycache__", "venv", "site-packages", "thumbs.db", "desktop.ini", "$recycle.bin", "__macosx"})
 """Names that are skipped, in small letters; names that begin with a dot or with `~$` (Office locks) are too."""
 _CHUNK = 1 << 20
 _SPECIAL = {
@@ -47,6 +47,11 @@ class FolderListing:
     files: tuple[SourceFile, ...]
     problems: tuple[tuple[str, DocumentError], ...]
     """Source name and what is wrong with it."""
+
+
+def is_junk(name: str) -> bool:
+    """Whether a file or folder of this name, without its path, is skipped."""
+    return name.startswith((".", "~$")) or name.lower() in JUNK
 
 
 def file_sha256(path: Path) -> str:
@@ -123,7 +128,7 @@ class _Scan:
             yield from sorted(entries, key=lambda entry: entry.name)
 
     def _ignored(self, last: str, name: str) -> bool:
-        if last.startswith((".", "~$")) or last.lower() in JUNK:
+        if is_junk(last):
             return True
         return any(fnmatchcase(name, pattern) or fnmatchcase(last, pattern.rstrip("/")) for pattern in self.ignore)
 

@@ -24,10 +24,18 @@ class ParserLimits:
     """Size of the file."""
     text_bytes: int = 64 << 20
     """Size of the text that comes out, in UTF-8."""
+    container_bytes: int = 64 << 30
+    """Size of a file that holds others; it is read in pieces."""
+    members: int = 1_000_000
+    """Members of one such file, at all depths."""
+    unpacked_bytes: int = 16 << 30
+    """Bytes that may be unpacked from one such file, at all depths."""
+    depth: int = 3
+    """Containers within each other: an archive in a mail in an archive is 3."""
 
 
-def check_file(path: Path, name: str, limits: ParserLimits) -> None:
-    """Refuse what is no ordinary file, or too large.
+def check_file(path: Path, name: str, limits: ParserLimits, *, container: bool = False) -> None:
+    """Refuse what is no ordinary file, or too large for a document (for a `container`).
 
     Raises:
         DocumentError: reason `unreadable`, `unsupported_type` or `too_large`.
@@ -41,8 +49,9 @@ def check_file(path: Path, name: str, limits: ParserLimits) -> None:
         raise DocumentError(f"The file cannot be opened: {reason}.", reason="unreadable", where=name) from error
     if not stat.S_ISREG(found.st_mode):
         raise DocumentError("It is not an ordinary file.", reason="unsupported_type", where=name)
-    if found.st_size > limits.file_bytes:
-        message = f"The file has {found.st_size / 2**20:,.0f} MiB; the limit is {limits.file_bytes / 2**20:,.0f} MiB."
+    limit = limits.container_bytes if container else limits.file_bytes
+    if found.st_size > limit:
+        message = f"The file has {found.st_size / 2**20:,.0f} MiB; the limit is {limit / 2**20:,.0f} MiB."
         raise DocumentError(message, reason="too_large", where=name, hint="Split it, or raise ingest.max_file_mb.")
 
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from athanor.data.base import Member
 from athanor.data.child import Child, ChildDiedError
 from athanor.data.limits import ParserLimits, check_file, memory_error
-from athanor.data.wire import unpack_document, unpack_error
+from athanor.data.members import unpack_members
+from athanor.data.wire import Request, unpack_document, unpack_error
 from athanor.errors import AthanorError, DocumentError
 from athanor.types import ParsedDocument
 
@@ -55,13 +59,16 @@ class ParserPool:
         self.limits = limits or ParserLimits()
         self.statistics = ParserStatistics()
         self._places = asyncio.Semaphore(size)
+        self._listings = asyncio.Semaphore(size)
         self._idle: deque[Child] = deque()
         self._documents_per_child = documents_per_child
         self._idle_seconds = idle_seconds
         self._closed = False
 
-    async def parse(self, path: Path, name: str) -> ParsedDocument:
-        """Read the file at `path`; `name` is what the user calls it, and what errors call it.
+    async def parse(self, path: Path, name: str, *, member: str | None = None) -> ParsedDocument:
+        """Read the file at `path`, or the member of it with that key.
+
+        `name` is what the user calls the document, and what errors call it; of a member `archive.zip/notes.txt`.
 
         Raises:
             DocumentError: the document cannot be read; `reason` says why.
@@ -69,9 +76,9 @@ class ParserPool:
             JobError: no parser process can be started.
         """
         try:
-            check_file(path, name, self.limits)
+            check_file(path, name, self.limits, container=member is not None)
             async with self._places:
-                document = await self._judge(path, name)
+                document = await self._judge(Request(path=path, name=name, member=member))
         except AthanorError:
             self.statistics.refused += 1
             raise
@@ -102,51 +109,115 @@ class ParserPool:
                 return child
         return None
 
-    async def _judge(self, path: Path, name: str) -> ParsedDocument:
+    async def members(self, path: Path, name: str, *, after: str | None = None) -> AsyncIterator[Member]:
+        """The members of a container, in order, those behind the one with the key `after`.
+
+        They come as they are found, and no faster than they are taken: a mailbox may hold millions. Each is read once
+        for its hash. A listing has a child of its own beside the `size` that parse; so members may be parsed meanwhile.
+
+        Raises:
+            DocumentError: the container cannot be read, or not to its end; what came before holds.
+            JobError: no parser process can be started.
+        """
+        check_file(path, name, self.limits, container=True)
+        async with self._listings:
+            child, used = self._take(), True
+            while True:
+                if child is None:
+                    child, used = await self._start(), False
+                try:
+                    async with aclosing(
+                        self._listing(child, Request(path=path, name=name, member=after, listing=True))
+                    ) as found:
+                        async for member in found:
+                            after = member.key or after
+                            yield member
+                    return
+                except DocumentError as error:
+                    if not (used and child.failed and error.reason in {"memory", "corrupt"}):
+                        raise
+                    child = None
+
+    async def _listing(self, child: Child, request: Request) -> AsyncIterator[Member]:
+        header: dict[str, Any] = {}
+        reusable = False
+        ask = child.ask(request)
+        try:
+            while not header.get("last"):
+                async with self._blame(child, request.name):
+                    header, _ = await ask
+                    self._note(child, header)
+                    if "error" in header:
+                        reusable = self._may_be_used_again(child, header)
+                        raise unpack_error(header)
+                    found = unpack_members(header)
+                for member in found:
+                    yield member
+                ask = child.more()
+            reusable = self._may_be_used_again(child, header)
+        finally:
+            ask.close()
+            await self._release(child, reusable=reusable)
+
+    async def _start(self) -> Child:
+        child = await Child.start(self.limits)
+        self.statistics.started += 1
+        return child
+
+    async def _judge(self, request: Request) -> ParsedDocument:
         child = self._take()
         if child is not None:
             try:
-                return await self._attempt(child, path, name)
+                return await self._attempt(child, request)
             except DocumentError as error:
                 # A used child may have failed of what came before: the document is judged by a fresh one.
                 if not (child.failed and error.reason in {"memory", "corrupt"}):
                     raise
-        child = await Child.start(self.limits)
-        self.statistics.started += 1
-        return await self._attempt(child, path, name)
+        return await self._attempt(await self._start(), request)
 
-    async def _attempt(self, child: Child, path: Path, name: str) -> ParsedDocument:
+    async def _attempt(self, child: Child, request: Request) -> ParsedDocument:
         reusable = False
         try:
+            async with self._blame(child, request.name):
+                header, payload = await child.ask(request)
+                self._note(child, header)
+                reusable = "error" in header and self._may_be_used_again(child, header)
+                document = await self._unpack(header, payload)
+                reusable = self._may_be_used_again(child, header)
+        finally:
+            await self._release(child, reusable=reusable)
+        return document
+
+    def _note(self, child: Child, header: dict[str, Any]) -> None:
+        self.statistics.peak_bytes = max(self.statistics.peak_bytes, int(header.get("peak", 0)))
+        child.failed = bool(header.get("spent"))
+
+    @asynccontextmanager
+    async def _blame(self, child: Child, name: str) -> AsyncIterator[None]:
+        """Gives one answer its time, and says in the document's terms what went wrong."""
+        try:
             async with asyncio.timeout(self.limits.seconds):
-                header, payload = await child.ask(path, name)
-            self.statistics.peak_bytes = max(self.statistics.peak_bytes, int(header.get("peak", 0)))
-            child.failed = bool(header.get("spent"))
-            document = await self._unpack(header, payload)
-            reusable = self._may_be_used_again(child, header)
-        except AthanorError:
-            reusable = self._may_be_used_again(child, header)
-            raise
+                yield
         except TimeoutError:
             self.statistics.killed += 1
             message = f"Reading it took more than {self.limits.seconds:,.0f} seconds."
             hint = "Split it, or raise ingest.timeout_s."
             raise DocumentError(message, reason="timeout", where=name, hint=hint) from None
-        except (ChildDiedError, ValueError, LookupError, TypeError, RecursionError) as error:
+        except (ChildDiedError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             self.statistics.killed += 1
             await child.bury()
             if child.out_of_memory(self.limits):
                 raise memory_error(name, self.limits) from None
             message = f"The parser crashed on it ({child.obituary() or error})."
             raise DocumentError(message, reason="corrupt", where=name) from None
-        finally:
-            if reusable and not self._closed and child.alive:
-                self._idle.append(child)
-                child.start_clock(self._idle_seconds, self._idle)
-            else:
-                child.kill()
-                await asyncio.shield(child.ended())
-        return document
+
+    async def _release(self, child: Child, *, reusable: bool) -> None:
+        if reusable and not self._closed and child.alive:
+            self._idle.append(child)
+            child.start_clock(self._idle_seconds, self._idle)
+        else:
+            child.kill()
+            await asyncio.shield(child.ended())
 
     def _may_be_used_again(self, child: Child, header: dict[str, Any]) -> bool:
         return (

@@ -1,8 +1,8 @@
-"""The process that parses: `python -m athanor.data.worker LIMITS PARENT`. Reads requests from stdin, answers on stdout.
+"""The process that parses: `python -m athanor.data.worker LIMITS PARENT SCRATCH`. Requests on stdin, answers on stdout.
 
-It may do little: no network, no files written, no programs started, bounded memory, and it ends with its parent. It can
-read what its user can read; a parser that is taken over could read other files but has nowhere to send them except into
-the text of its answer.
+It may do little: no network, no files written outside its scratch folder, no programs started, bounded memory, and it
+ends with its parent. It can read what its user can read; a parser that is taken over could read other files but has
+nowhere to send them except into the text of its answer.
 """
 
 from __future__ import annotations
@@ -19,11 +19,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from athanor.data.base import Parser
+from athanor.data.base import Member, Parser
 from athanor.data.build import storable
+from athanor.data.containers.walk import Walker
 from athanor.data.detect import detect, registry
 from athanor.data.limits import EXIT_MEMORY, ParserLimits, check_file, memory_error
-from athanor.data.wire import LENGTH, check_document, pack, pack_document, pack_error, read_request, within_limits
+from athanor.data.members import BATCH, pack_members
+from athanor.data.scratch import Scratch
+from athanor.data.wire import (
+    LENGTH,
+    Request,
+    check_document,
+    pack,
+    pack_document,
+    pack_error,
+    read_request,
+    within_limits,
+)
 from athanor.errors import AthanorError, DocumentError
 from athanor.types import ParsedDocument
 
@@ -32,6 +44,11 @@ _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _SIGKILL = 9
 _LARGE = 1 << 20
+_PATIENCE = 1.0
+"""Seconds after which a batch of members goes out as it is."""
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_CHANGES = frozenset(["os.remove", "os.rename", "os.link", "os.symlink", "os.mkdir", "os.rmdir", "os.chmod", "os.chown",
+                      "os.truncate", "os.utime", "shutil.rmtree"])  # fmt: skip
 _FORBIDDEN = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto", "subprocess.Popen", "os.exec",
               "os.posix_spawn", "os.fork", "os.forkpty", "os.system", "urllib.Request")  # fmt: skip
 
@@ -40,23 +57,28 @@ def main() -> None:
     """Serve requests until stdin closes."""
     limits = ParserLimits(**json.loads(sys.argv[1]))
     parent = int(sys.argv[2])
+    scratch = Path(sys.argv[3])
     answers = _claim_stdout()
-    _confine(limits, parent)
-    serve(sys.stdin.buffer, answers, limits)
+    _confine(limits, parent, scratch)
+    serve(sys.stdin.buffer, answers, limits, Walker(limits, Scratch(scratch)))
 
 
-def serve(requests: BinaryIO, answers: BinaryIO, limits: ParserLimits) -> None:
+def serve(requests: BinaryIO, answers: BinaryIO, limits: ParserLimits, walker: Walker) -> None:
     """Say that it is ready, then answer each request with one frame."""
     answers.write(pack({}))
     answers.flush()
     parsers: Mapping[str, Parser] | None = None
     while len(size := requests.read(LENGTH.size)) == LENGTH.size:
-        path, name = read_request(requests.read(LENGTH.unpack(size)[0]))
+        request = read_request(requests.read(LENGTH.unpack(size)[0]))
+        name = request.name
         started = time.perf_counter()
         try:
             parsers = parsers or registry()
-            document = parse(path, name, parsers, limits)
-            frame = pack_document(document, _statistics(started))
+            if request.listing:
+                frame = _list(request, walker, answers, started)
+            else:
+                document = _parse(request, parsers, limits, walker)
+                frame = pack_document(document, _statistics(started))
         except AthanorError as error:
             frame = pack_error(error, _statistics(started))
         except MemoryError:
@@ -69,6 +91,30 @@ def serve(requests: BinaryIO, answers: BinaryIO, limits: ParserLimits) -> None:
             document = None  # type: ignore[assignment]
             del frame
             gc.collect()
+
+
+def _parse(request: Request, parsers: Mapping[str, Parser], limits: ParserLimits, walker: Walker) -> ParsedDocument:
+    if request.member is None:
+        return parse(request.path, request.name, parsers, limits)
+    check_file(request.path, request.name, limits, container=True)
+    with walker.extract(request.path, request.name, request.member) as file:
+        return parse(Scratch.path(file), request.name, parsers, limits)
+
+
+def _list(request: Request, walker: Walker, answers: BinaryIO, started: float) -> bytes:
+    """Answer with frames of members, at least one every few seconds, and return the last."""
+    check_file(request.path, request.name, walker.limits, container=True)
+    batch: list[Member] = []
+    progress, sent = 0.0, time.monotonic()
+    for found in walker.list(request.path, request.name, request.member):
+        if isinstance(found, Member):
+            batch.append(found)
+        progress = found.progress if isinstance(found, Member) else found
+        if len(batch) >= BATCH or time.monotonic() - sent > _PATIENCE:
+            answers.write(pack_members(batch, progress, _statistics(started)))
+            answers.flush()
+            batch, sent = [], time.monotonic()
+    return pack_members(batch, 1.0, _statistics(started), last=True)
 
 
 def parse(path: Path, name: str, parsers: Mapping[str, Parser], limits: ParserLimits) -> ParsedDocument:
@@ -134,7 +180,7 @@ def resident_memory() -> int:
         return peak_memory()
 
 
-def _confine(limits: ParserLimits, parent: int) -> None:
+def _confine(limits: ParserLimits, parent: int, scratch: Path) -> None:
     """Take away what parsing does not need. Best effort where the system offers less; the watch works everywhere."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
@@ -146,7 +192,17 @@ def _confine(limits: ParserLimits, parent: int) -> None:
         os._exit(EXIT_ORPHAN)
     threading.Thread(target=_watch, args=(limits, parent), daemon=True).start()
     _limit_resources(limits)
-    sys.addaudithook(_refuse)
+    inside = f"{scratch}{os.sep}"
+
+    def refuse(event: str, args: tuple[Any, ...]) -> None:
+        if event.startswith(_FORBIDDEN):
+            raise PermissionError(f"a parser may not do this: {event}")
+        if event in _CHANGES or (event == "open" and args[2] & _WRITES and not isinstance(args[0], int)):
+            path = os.fsdecode(args[0]) if isinstance(args[0], str | bytes | os.PathLike) else ""
+            if path != os.devnull and (not path.startswith(inside) or ".." in path):
+                raise PermissionError(f"a parser may not write: {event}")
+
+    sys.addaudithook(refuse)
 
 
 def _limit_resources(limits: ParserLimits) -> None:
@@ -154,7 +210,7 @@ def _limit_resources(limits: ParserLimits) -> None:
         import resource  # noqa: PLC0415 - not on Windows
     except ImportError:
         return
-    wanted = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0)]
+    wanted = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, limits.file_bytes)]
     if sys.platform == "linux":
         wanted.append((resource.RLIMIT_AS, limits.memory_bytes))
     for kind, value in wanted:
@@ -171,11 +227,6 @@ def _watch(limits: ParserLimits, parent: int) -> None:
             os._exit(EXIT_ORPHAN)
         if resident_memory() > limits.memory_bytes:
             os._exit(EXIT_MEMORY)
-
-
-def _refuse(event: str, _: tuple[Any, ...]) -> None:
-    if event.startswith(_FORBIDDEN):
-        raise PermissionError(f"a parser may not do this: {event}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,168 @@
+"""Archives, mailboxes and mails: what they hold, and what they try."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import zipfile
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from athanor.data import FileKind, Member, ParserLimits, ParserPool, file_kind
+from athanor.errors import DocumentError
+
+pytestmark = pytest.mark.anyio
+
+
+def make_zip(entries: dict[str, bytes | str]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+def make_mail(subject: str, text: str, attachments: dict[str, bytes] | None = None) -> bytes:
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = "ann@example.org", "bob@example.org", subject
+    mail["Date"], mail["Message-ID"] = "Mon, 02 Mar 2026 10:00:00 +0000", f"<{abs(hash(subject))}@example.org>"
+    mail.set_content(text)
+    for name, data in (attachments or {}).items():
+        mail.add_attachment(data, maintype="application", subtype="octet-stream", filename=name)
+    return mail.as_bytes()
+
+
+def make_mbox(mails: list[bytes]) -> bytes:
+    return b"".join(b"From ann@example.org Mon Mar  2 10:00:00 2026\n" + mail.rstrip(b"\n") + b"\n\n" for mail in mails)
+
+
+async def listed(pool: ParserPool, path: Path, after: str | None = None) -> list[Member]:
+    return [member async for member in pool.members(path, path.name, after=after)]
+
+
+def put(folder: Path, name: str, data: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+async def test_an_archive_gives_each_of_its_files_and_what_they_hold(tmp_path: Path) -> None:
+    inner = make_zip({"deep.txt": "Deep."})
+    mail = make_mail("Offer", "See the file.", {"offer.txt": b"Ten pounds.", "more.zip": make_zip({"in.md": "# In"})})
+    path = put(tmp_path, "all.zip", make_zip({
+        "a/one.txt": "One.", "inner.zip": inner, "mail.eml": mail, ".hidden": "x", "__MACOSX/a": "x", "~$lock.txt": "x",
+    }))  # fmt: skip
+    assert file_kind(path, path.name) is FileKind.CONTAINER
+    async with ParserPool() as pool:
+        members = await listed(pool, path)
+        assert [(m.name, m.problem) for m in members] == [
+            ("a/one.txt", None),
+            ("inner.zip/deep.txt", None),
+            ("mail.eml", None),
+            ("mail.eml/offer.txt", None),
+            ("mail.eml/more.zip/in.md", None),
+        ]
+        assert members[0].sha256 == hashlib.sha256(b"One.").hexdigest()
+        texts = [(await pool.parse(path, f"all.zip/{m.name}", member=m.key)).text for m in members]
+        assert texts[:2] == ["One.", "Deep."]
+        assert "See the file." in texts[2]
+        assert texts[3:] == ["Ten pounds.", "# In"]
+        for place, member in enumerate(members):
+            assert await listed(pool, path, member.key) == members[place + 1 :]
+
+
+async def test_names_are_clean_and_bad_entries_are_problems(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("../../etc/passwd", "a")
+        archive.writestr("/root.txt", "b")
+        archive.writestr("same.txt", "c")
+        archive.writestr("./same.txt", "d")
+        link = zipfile.ZipInfo("link")
+        link.create_system, link.external_attr = 3, 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("bomb.txt", bytes(4 << 20))
+    path = put(tmp_path, "bad.zip", out.getvalue())
+    async with ParserPool() as pool:
+        members = await listed(pool, path)
+        assert [(m.name, m.problem and m.problem.reason) for m in members] == [
+            ("etc/passwd", None),
+            ("root.txt", None),
+            ("same.txt", None),
+            ("same (2).txt", None),
+            ("link", "unsupported_type"),
+            ("bomb.txt", "expands_too_much"),
+        ]
+        with pytest.raises(DocumentError, match="link or a device"):
+            await pool.parse(path, "bad.zip/link", member=members[4].key)
+
+
+@pytest.mark.parametrize("packing", ["", "gz", "bz2", "xz"])
+async def test_tar_archives(tmp_path: Path, packing: str) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=f"w:{packing}") as archive:  # type: ignore[call-overload]
+        for number in range(5):
+            data = f"Text {number}.".encode()
+            info = tarfile.TarInfo(f"docs/{'long' * 40}/{number}.txt")
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    path = put(tmp_path, f"all.tar{'.' * bool(packing)}{packing}", out.getvalue())
+    async with ParserPool() as pool:
+        members = await listed(pool, path)
+        assert [bool(m.problem) for m in members] == [False] * 5 + [True]
+        for number in (4, 0, 2):
+            assert (await pool.parse(path, "x.txt", member=members[number].key)).text == f"Text {number}."
+        path.write_bytes(out.getvalue()[: len(out.getvalue()) // 3])
+        with pytest.raises(DocumentError):
+            await listed(pool, path)
+
+
+async def test_budgets_and_depth_are_problems_and_never_silent(tmp_path: Path) -> None:
+    data = make_zip({"x.txt": "x"})
+    for level in range(4):
+        data = make_zip({f"{level}.zip": data})
+    path = put(tmp_path, "deep.zip", data)
+    many = put(tmp_path, "many.zip", make_zip({f"{i}.txt": b"y" * 1000 for i in range(10)}))
+    async with ParserPool(limits=ParserLimits(unpacked_bytes=5_500)) as pool:
+        members = await listed(pool, path)
+        assert [m.problem.reason for m in members if m.problem] == ["expands_too_much"]
+        members = await listed(pool, many)
+        assert [bool(m.problem) for m in members] == [False] * 5 + [True]
+    async with ParserPool(limits=ParserLimits(members=3)) as pool:
+        with pytest.raises(DocumentError, match="10 entries"):
+            await listed(pool, many)
+
+
+async def test_a_mailbox_is_a_list_of_mails(tmp_path: Path) -> None:
+    mails = [make_mail(f"Subject {i}", f"Text {i}.\n\n>From here on.\n\n> quoted {i}\n") for i in range(600)]
+    mails[1] = make_mail("With file", "See.", {"a.txt": b"Attached."})
+    path = put(tmp_path, "box.mbox", make_mbox(mails))
+    async with ParserPool() as pool:
+        members = await listed(pool, path)
+        assert len(members) == 601
+        assert [m.name for m in members[:4]] == [
+            "0001 Subject 0.eml", "0002 With file.eml", "0002 With file.eml/a.txt", "0003 Subject 2.eml",
+        ]  # fmt: skip
+        assert (await pool.parse(path, "a.txt", member=members[2].key)).text == "Attached."
+        mail = await pool.parse(path, members[-1].name, member=members[-1].key)
+        assert mail.title == "Subject 599"
+        assert "Text 599." in mail.text
+        assert "\nFrom here on." in mail.text
+        assert [mail.text[b.start : b.end] for b in mail.blocks if b.kind == "quote"] == ["> quoted 599"]
+        assert await listed(pool, path, members[400].key) == members[401:]
+        assert members[-1].progress == 1.0
+
+
+async def test_a_changed_container_is_said(tmp_path: Path) -> None:
+    path = put(tmp_path, "a.zip", make_zip({"a.txt": "a", "b.txt": "b"}))
+    async with ParserPool() as pool:
+        key = (await listed(pool, path))[1].key
+        put(tmp_path, "a.zip", make_zip({"a.txt": "a", "c.txt": "other"}))
+        with pytest.raises(DocumentError, match="changed"):
+            await pool.parse(path, "b.txt", member=key)
