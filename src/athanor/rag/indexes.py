@@ -9,9 +9,12 @@ import time
 from pathlib import Path
 
 from athanor.errors import NotFoundError
+from athanor.rag.index import VectorIndex
 from athanor.rag.vectors import Folder, LiveIndex, StaleError, Stopped
 from athanor.rag.vectors.check import differences
+from athanor.rag.vectors.postgresql import PostgreSQLIndex
 from athanor.store import Store
+from athanor.store.vectors_postgresql import PostgreSQLVectors
 from athanor.types import KnowledgeBase
 
 log = logging.getLogger(__name__)
@@ -36,12 +39,19 @@ class _Entry:
 class Indexes:
     """The vector indexes of all bases, brought up to date when they are asked for. Threads share one."""
 
-    def __init__(self, store: Store, folder: Path | None = None) -> None:
+    def __init__(self, store: Store, folder: Path | None = None, *, pgvector: bool = False) -> None:
         """Indexes of the bases in `store`.
 
         Args:
             folder: where the files of large indexes are kept, one folder for each base; `None` keeps them in memory.
+            pgvector: search in PostgreSQL where the store is one that has the extension; off because it is several
+                times slower than an index in this process (`design/vectors.md`), and of use where memory is dear.
         """
+        self._pgvector = PostgreSQLVectors(store.database) if pgvector else None
+        if self._pgvector is not None and not self._pgvector.available():
+            log.warning("pgvector 0.8 or newer is not in this database; vectors are searched in this process")
+            self._pgvector = None
+        self._remote: dict[str, PostgreSQLIndex] = {}
         self._store = store
         self._folder = folder
         self._entries: dict[str, _Entry] = {}
@@ -50,7 +60,7 @@ class Indexes:
         self._worker: threading.Thread | None = None
         self._closed = threading.Event()
 
-    def current(self, base: KnowledgeBase) -> LiveIndex:
+    def current(self, base: KnowledgeBase) -> VectorIndex:
         """The index of `base` at its newest committed revision. Reads the store; call it in a thread.
 
         Raises:
@@ -61,6 +71,18 @@ class Indexes:
         except NotFoundError:
             self.drop(base.id)
             raise
+        if self._pgvector is not None:
+            return self._in_postgresql(self._pgvector, base, revision)
+        return self._local(base, revision)
+
+    def _in_postgresql(self, vectors: PostgreSQLVectors, base: KnowledgeBase, revision: int) -> PostgreSQLIndex:
+        with self._lock:
+            index = self._remote.setdefault(base.id, PostgreSQLIndex(vectors, base.id, base.dimension))
+        if index.revision < revision:
+            index.forward()
+        return index
+
+    def _local(self, base: KnowledgeBase, revision: int) -> LiveIndex:
         with self._lock:
             entry = self._entries.setdefault(base.id, _Entry())
         index = entry.index
@@ -78,6 +100,7 @@ class Indexes:
         """Free the index of a base (by id) that is gone, and remove its files."""
         with self._lock:
             self._entries.pop(base, None)
+            self._remote.pop(base, None)
         if (folder := self._files(base)) is not None:
             folder.drop()
 
@@ -89,12 +112,14 @@ class Indexes:
         Raises:
             NotFoundError: the base is gone.
         """
+        if self._pgvector is not None:
+            return self._pgvector.problems(base.id)
         folder = self._files(base.id)
         manifest = None if folder is None else folder.manifest()
         found = [] if folder is None or manifest is None else folder.damages(manifest)
-        return found + differences(self._store, base.id, self.current(base))
+        return found + differences(self._store, base.id, self._local(base, self._store.knowledge.get(base.id).revision))
 
-    def rebuild(self, base: KnowledgeBase) -> LiveIndex:
+    def rebuild(self, base: KnowledgeBase) -> VectorIndex:
         """Forget the index of `base` and its files, and make it anew from the store.
 
         Raises:

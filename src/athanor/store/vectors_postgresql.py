@@ -132,18 +132,24 @@ class PostgreSQLVectors(Repository):
     def _nearest(conn: Connection, table: str, given: dict[str, Any], query: Sequence[float], limit: int) -> list[str]:
         if limit < 1:
             return []
+        nearest = "ORDER BY p.data <#> CAST(:query AS vector) LIMIT :limit"
         joined = f"FROM {table} p JOIN chunks c ON c.seq = p.chunk WHERE {_SEEN}"
-        few = text(f"SELECT count(*) FROM (SELECT 1 {joined} LIMIT {EXACT + 1}) AS x")  # noqa: S608
-        exact = (conn.scalar(few.bindparams(*_TYPES), given) or 0) <= EXACT
-        nearest = "ORDER BY data <#> CAST(:query AS vector) LIMIT :limit"
-        if exact:
-            statement = f"WITH seen AS MATERIALIZED (SELECT c.id, p.data {joined}) SELECT id FROM seen {nearest}"  # noqa: S608
+        whole = all(given[name] is None for name in ("classes", "documents", "revision"))
+        some = f"SELECT count(*) FROM (SELECT 1 FROM chunks c WHERE c.base = :base AND {_SEEN} LIMIT {EXACT + 1}) AS x"  # noqa: S608
+        if not whole and (conn.scalar(text(some).bindparams(*_TYPES), given) or 0) <= EXACT:
+            statement = f"WITH p AS MATERIALIZED (SELECT c.id, p.data {joined}) SELECT p.id FROM p {nearest}"  # noqa: S608
+        elif whole:  # no join before the limit, or the planner prefers one to the graph
+            statement = (
+                f"WITH p AS MATERIALIZED (SELECT p.chunk FROM {table} p {nearest}) "  # noqa: S608
+                "SELECT c.id FROM p JOIN chunks c ON c.seq = p.chunk"
+            )
         else:
             statement = f"SELECT c.id {joined} {nearest}"
-            conn.execute(text("SET LOCAL hnsw.iterative_scan = relaxed_order"))
-            conn.execute(text(f"SET LOCAL hnsw.ef_search = {min(1000, max(100, 2 * limit))}"))
+        conn.execute(text("SET LOCAL hnsw.iterative_scan = relaxed_order"))
+        conn.execute(text(f"SET LOCAL hnsw.ef_search = {min(1000, max(100, 2 * limit))}"))
         told = {**given, "query": "[" + ",".join(map(repr, query)) + "]", "limit": limit}
-        return [*conn.scalars(text(statement).bindparams(*_TYPES), told)]
+        prepared = text(statement) if whole else text(statement).bindparams(*_TYPES)
+        return [*conn.scalars(prepared, told)]
 
 
 def _table(base: int) -> str:
