@@ -12,6 +12,7 @@ from anyio import to_thread
 
 from athanor.engines import Embedder, Engine, Reranker
 from athanor.engines.needs import check_needs
+from athanor.rag.condense import condensed
 from athanor.rag.contradict import conflicts
 from athanor.rag.entail import able, judge
 from athanor.rag.extract import Extraction, extract
@@ -114,7 +115,7 @@ class KnowledgeEngine:
 
     async def run(self, request: Request, ctx: Context) -> AsyncGenerator[Event, None]:
         check_needs(request, self.profile)
-        question = checked_query(request.question)
+        question = checked_query(condensed(request.messages))
         mode = request.mode or self._settings.mode or self._writer.profile.grounded
         with ctx.span.child("retrieve", base=self._base.name) as span:
             hits = await self._knowledge.search(
