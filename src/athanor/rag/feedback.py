@@ -1,8 +1,9 @@
 """Pseudo-relevance feedback: a second look with a query vector that leans to what the first look found.
 
-J. J. Rocchio, "Relevance feedback in information retrieval", 1971, on the dense leg. It helps where a question has many
-relevant passages (Cranfield +.014 nDCG@10) and harms where it has two (FiQA -.011), so it is off unless a base's own
-questions speak for it, and then used only where the legs disagree: Cranfield gains .025 there and .010 elsewhere.
+J. J. Rocchio, "Relevance feedback in information retrieval", 1971, on the dense leg, with the one best passage.
+At a weight of .2, where the legs disagree, nDCG@10 on Cranfield / SQuAD passages / a FiQA pool goes from
+.4237/.9543/.7422 to .4338/.9535/.7400: it helps where a question has many relevant passages and harms where it has one
+or two. So it is off unless a base's own questions speak for it.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from collections.abc import Sequence
 
 from athanor.rag.arrays import Matrix, np
 
-PASSAGES = 2
-"""Of the first look, that the query vector leans to."""
+PASSAGES = 1
+"""Of the first look, that the query vector leans to. With two, FiQA loses twice as much at the same weight (.2), and
+five times as much at .4, where Cranfield gains .004 more."""
 AGREED = 5
-"""Passages among the best ten of both legs from which on the first look is believed."""
+"""Passages among the best ten of both legs from which on the first look is believed. Under it are 56 / 54 / 78 % of
+the questions of the three sets, with .010 of the .013 that Cranfield gains when every question gets a second look, all
+of what SQuAD loses (.001) and .002 of the .003 that FiQA loses: the gate saves searches, and decides little else."""
 
 
 def weak(lexical: Sequence[str], dense: Sequence[str]) -> bool:

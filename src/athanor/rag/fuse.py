@@ -87,8 +87,9 @@ def dense_share(lexical: Sequence[tuple[str, float]], dense_weight: float = DENS
 RERANK_WEIGHT = 0.1
 """Deviations for each logit of the cross-encoder."""
 RERANK_FLOOR = -10.0
-"""Logits under this say nothing more. Over six passages, on 120 questions of each set, Cranfield / SQuAD / FiQA change
-by -.000/+.005/+.009; at twice the weight FiQA loses what it gained, and with a floor of 2 nothing is gained."""
+"""Logits under this say nothing more. Over six passages, on 120 questions of each set, Cranfield / SQuAD / FiQA go
+from .4072/.9632/.7561 to .4070/.9679/.7650. At twice the weight FiQA falls to .7541; with a floor of 2, so that only
+what the cross-encoder is sure of counts, it is .4037/.9643/.7592. Over twelve passages none is better by .001."""
 
 
 def blend(fused: Floats, logits: Floats, *, weight: float = RERANK_WEIGHT) -> Floats:

@@ -65,15 +65,16 @@ class Chunks(Repository):
         with self._db.reading(conn) as c:
             return [_chunk(row) for row in c.execute(query)]
 
-    def ids(self, knowledge_base: str, *, conn: Connection | None = None) -> list[str]:
-        """The ids of all chunks of the base.
+    def ids(self, knowledge_base: str, *, view: View | None = None, conn: Connection | None = None) -> list[str]:
+        """The ids of all chunks of the base, of those that `view` shows.
 
         Raises:
             NotFoundError: no such base.
         """
         with self._db.reading(conn) as c:
             base = base_row(c, knowledge_base)
-            return [*c.scalars(select(t.chunks.c.id).where(t.chunks.c.base == base.seq).order_by(t.chunks.c.seq))]
+            query = select(t.chunks.c.id).where(t.chunks.c.base == base.seq).order_by(t.chunks.c.seq)
+            return [*c.scalars(query.where(*seen_chunks(c, narrowed(c, base, view))))]
 
     def search_text(
         self,

@@ -110,7 +110,7 @@ class Lookup(Bases):
         with self._db.reading(conn) as c:
             return c.scalar(query.where(*seen_documents(c, view))) or 0
 
-    def counts(self, knowledge_base: str, view: View, *, conn: Connection | None = None) -> tuple[int, int]:
+    def counts(self, knowledge_base: str, view: View | None, *, conn: Connection | None = None) -> tuple[int, int]:
         """`KnowledgeBase.documents` and `.chunks` as they would be if the base (by id) held only what `view` shows.
 
         Raises:

@@ -16,9 +16,9 @@ class RetrievalSettings:
     lexical_lead: float = 0.06
     """What the dense leg's share loses for each deviation by which the best passage by words leads the second."""
     feedback: float = 0.0
-    """Weight of the first passages in a second query vector, where the legs do not agree; 0 is off."""
+    """Weight of the first passage in a second query vector, where the legs disagree; 0 is off, 0.2 was measured."""
     rerank: float = 0.0
-    """Weight of the cross-encoder, in deviations for each logit; 0 is off, 0.1 is what was measured."""
+    """Weight of the cross-encoder, in deviations for each logit; 0 is off, 0.1 was measured."""
     diversity: float = 0.0
     """Maximal marginal relevance: what likeness to a passage above costs, 0 to 1; 0 is off."""
     per_document: int | None = None
@@ -26,7 +26,7 @@ class RetrievalSettings:
     hops: int = 1
     """Searches for one question: 2 looks again with what the first found."""
     whole_tokens: int = 0
-    """A base of at most this many tokens is read whole instead of searched; 0 is off."""
+    """A base of which the reader sees at most this many tokens is given to the model whole; 0 is off."""
 
 
 DEFAULT_RETRIEVAL = RetrievalSettings()
