@@ -21,7 +21,9 @@ from tests.console.conftest import Site
 pytestmark = pytest.mark.anyio
 
 HTML = {"accept": "text/html"}
-PAGES = ["/console/", "/console/knowledge", "/console/models", "/console/document/doc_x"]
+PAGES = [
+    "/console/", "/console/knowledge", "/console/models", "/console/document/doc_x", "/console/lab", "/console/quality",
+]  # fmt: skip
 
 
 async def socket(site: Site, *, cookie: str = "", origin: str = "http://127.0.0.1:8700") -> list[Message]:

@@ -19,7 +19,9 @@ from athanor.console.costs import show as costs
 from athanor.console.document import show as document
 from athanor.console.keys import show as keys
 from athanor.console.knowledge import show as knowledge
+from athanor.console.lab import show as lab
 from athanor.console.models import show as models
+from athanor.console.quality import show as quality
 from athanor.console.trace import show as trace
 from athanor.console.traces import show as traces
 
@@ -27,6 +29,8 @@ PAGES: Mapping[str, Callable[..., Any]] = {
     "/": chat,
     "/knowledge": knowledge,
     "/document/{document}": document,
+    "/lab": lab,
+    "/quality": quality,
     "/models": models,
     "/costs": costs,
     "/keys": keys,

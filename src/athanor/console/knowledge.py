@@ -10,6 +10,7 @@ from starlette.requests import Request
 from athanor.console.gate import Visit, visit
 from athanor.console.ingestion import Jobs
 from athanor.console.source import link
+from athanor.console.sources import sources
 from athanor.console.widgets import (
     Tag,
     badge,
@@ -27,7 +28,7 @@ from athanor.console.widgets import (
 from athanor.console.words import many, size
 from athanor.errors import AthanorError
 from athanor.governance import Right, require
-from athanor.types import Document, DocumentStatus, KnowledgeBase
+from athanor.types import OPEN, Document, DocumentStatus, KnowledgeBase
 
 ROWS = 200
 """Documents drawn at once."""
@@ -81,6 +82,7 @@ class _Page:
                     if may_edit(self._principal):
                         self._drop()
                     self._jobs = Jobs(self._app, self._base, self._principal, self._changed)
+                    self._sources = Tag("div")
                     self._list = Tag("div", "a-card")
         await self._changed()
 
@@ -101,6 +103,10 @@ class _Page:
         self._draw_nav(bases, self._base)
         self._draw_head(self._base, documents)
         self._draw_documents(documents)
+        if may_edit(self._principal):
+            self._sources.clear()
+            with self._sources:
+                await sources(self._app, self._base)
 
     def _draw_nav(self, bases: list[KnowledgeBase], chosen: KnowledgeBase) -> None:
         self._nav.clear()
@@ -123,6 +129,9 @@ class _Page:
                 )
                 Tag("p", "a-small a-muted", text=", ".join(facts))
             goto("chat", "Ask", f"/console/?base={base.id}", css="is-small")
+            goto("trace", "Lab", f"/console/lab?base={base.id}", css="is-small")
+            if may_edit(self._principal):
+                goto("costs", "Quality", f"/console/quality?base={base.id}", css="is-small")
             if may_edit(self._principal):
                 square("trash", f"Delete {base.name}", self._ask_delete_base, css="is-small")
 
@@ -132,7 +141,9 @@ class _Page:
             with Tag("span"):
                 Tag("b", text="Drop files here, or choose them")
             Tag(
-                "span", "a-small", text="PDF, Word, Markdown, HTML, text. A file of the same name replaces the old one."
+                "span",
+                "a-small",
+                text="PDF, Office, mail, archives, HTML, code, text. A file of the same name replaces the old one.",
             )
             Tag("input", "a-hidden", type="file", multiple=True, aria_label="Choose files to add")
         Tag("ul", "a-files", id_="uploads", aria_live="polite")
@@ -169,6 +180,10 @@ class _Page:
                     Tag("span", text=document.source)
                 if document.version and document.title != document.source:
                     Tag("div", "a-small a-muted", text=document.source)
+                if document.access != OPEN:
+                    with Tag("div", "a-small a-muted"):
+                        icon("key")
+                        Tag("span", text=f" {_closed(document)}")
                 if document.error:
                     Tag("div", "a-problem", text=document.error)
             with Tag("td", "is-state"):
@@ -265,3 +280,10 @@ class _Page:
             problem(error)
             with Tag("div", "a-actions"):
                 button("Close", data_close="", data_focus="")
+
+
+def _closed(document: Document) -> str:
+    """What a document asks of its readers, in a few words."""
+    access = document.access
+    named = [] if access.readers is None else [many(len(access.readers), "reader")]
+    return ", ".join(["for " + part for part in named] + [f"label {label}" for label in access.labels])

@@ -136,3 +136,35 @@ def tiles(figures: Sequence[tuple[str, str, str]]) -> None:
                 Tag("dd", text=value)
                 if note:
                     Tag("p", text=note)
+
+
+def whiskers(points: Sequence[tuple[str, tuple[float, float, float] | None]], *, about: str) -> None:
+    """Values from 0 to 1, each with its interval, in order.
+
+    Args:
+        points: (what it is of, (value, low, high)); `None` leaves a gap.
+        about: what the plot shows, for those who do not see it.
+    """
+    known = [point for _, point in points if point is not None]
+    top = ceiling(max((high for _, _, high in known), default=1.0))
+    marks = ticks(top, money=False)
+    high = HEIGHT // 2
+    with Tag("div", "a-canvas"):
+        with Tag("svg", "a-yaxis", height=high, aria_hidden="true"):
+            for line in range(_LINES + 1):
+                Tag("text", text=marks[line], x="100%", y=high - high * line / _LINES + 4, text_anchor="end")
+        with Tag("svg", "a-bars", height=high, role="img", aria_label=about):
+            for line in range(_LINES + 1):
+                y = high - high * line / _LINES
+                Tag("line", "a-grid" if line else "a-grid is-base", x1="0", x2="100%", y1=y, y2=y)
+            for place, (name, point) in enumerate(points):
+                if point is not None:
+                    _whisker(f"{100 * (place + 0.5) / len(points):.3f}%", name, point, high / top, high)
+
+
+def _whisker(x: str, name: str, point: tuple[float, float, float], scale: float, base: int) -> None:
+    value, low, high = point
+    with Tag("line", "a-whisker", x1=x, x2=x, y1=f"{base - low * scale:.2f}", y2=f"{base - high * scale:.2f}"):
+        Tag("title", text=f"{name}: {low:.3f} to {high:.3f}")
+    with Tag("circle", "a-hue-1", cx=x, cy=f"{base - value * scale:.2f}", r=4):
+        Tag("title", text=f"{name}: {value:.3f}")

@@ -3,6 +3,18 @@
 from athanor.rag.engine import ABSTENTION, AnswerSettings, KnowledgeEngine
 from athanor.rag.ingestion import Ingestion
 from athanor.rag.knowledge import Counts, Knowledge
-from athanor.rag.retrieve import Retriever
+from athanor.rag.retrieve import Explanation, Retriever, Stage
+from athanor.rag.tokens import estimate
 
-__all__ = ["ABSTENTION", "AnswerSettings", "Counts", "Ingestion", "Knowledge", "KnowledgeEngine", "Retriever"]
+__all__ = [
+    "ABSTENTION",
+    "AnswerSettings",
+    "Counts",
+    "Explanation",
+    "Ingestion",
+    "Knowledge",
+    "KnowledgeEngine",
+    "Retriever",
+    "Stage",
+    "estimate",
+]

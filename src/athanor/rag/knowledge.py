@@ -11,7 +11,7 @@ from athanor.engines import Embedder
 from athanor.errors import InputError, NotFoundError
 from athanor.observe import Action, AuditLog
 from athanor.rag.permissions import ALL, Permissions
-from athanor.rag.retrieve import Retriever
+from athanor.rag.retrieve import Explanation, Retriever
 from athanor.store import Store
 from athanor.types import (
     Document,
@@ -233,6 +233,11 @@ class Knowledge:
             view = await self.view(base, reader=reader, filter=filter)
         hits = await self._retriever.search(base, question, view=view, limit=limit)
         return await to_thread.run_sync(self._still, hits, reader)
+
+    async def explain(self, base: KnowledgeBase, query: str, *, reader: Reader, limit: int = 10) -> Explanation:
+        """As `search`, with what every stage made of the candidates. Raises as `search`."""
+        view = await self.view(base, reader=reader)
+        return await self._retriever.explain(base, checked_query(query), view=view, limit=limit)
 
     def _still(self, hits: list[Hit], reader: Reader) -> list[Hit]:
         """`hits` without those whose document was closed to the reader while the search ran."""
