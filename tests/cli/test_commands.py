@@ -30,7 +30,8 @@ def test_ask_without_a_server_prints_the_promised_object(live: Server) -> None:
     assert result.returncode == 0, result.stderr
     answer = json.loads(result.stdout)
     keys = {"answer", "abstained", "mode", "confidence", "citations", "model", "usage", "trace"}
-    assert keys == set(answer)
+    assert set(answer) == keys | {"sentences", "groundedness", "conflicts", "nearest"}
+    assert answer["groundedness"] == 1.0
     assert "7:40" in answer["answer"]
     (citation, *_) = answer["citations"]
     assert {"document", "version", "page", "start", "end", "quote", "score"} <= set(citation)

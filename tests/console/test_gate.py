@@ -188,7 +188,7 @@ async def test_the_style_sheet_and_script_are_open_and_small(site: Site) -> None
         reply = await site.browser.get(f"/console/static/{path}")
         assert reply.status_code == 200
         assert reply.headers["content-type"].startswith(kind)
-        assert len(reply.content) < 40_000
+        assert len(reply.content) < 45_000
         assert "http://" not in reply.text.replace("http://www.w3.org/2000/svg", "")
         assert "https://" not in reply.text
 

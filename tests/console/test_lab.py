@@ -1,4 +1,4 @@
-"""The retrieval lab, the passages of a document, the quality of a base: drawn from what is there, for who may see it."""
+"""The retrieval lab, a document's passages, the quality of a base: drawn from what is there, for who may see it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def test_evaluations_and_versions_are_drawn(site: Site, tmp_path: Path) ->
     site.app.store.evaluations.add(
         Evaluation(
             id="eval_1", base=base.id, version=0, revision=1, questions="own", created_at=time.time(), figures=figures
-        )  # fmt: skip
+        )
     )
     site.app.store.versions.add(base.id, RetrievalSettings(dense_weight=0.5), note="Half and half", figures={})
     await site.log_in()
