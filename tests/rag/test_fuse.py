@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athanor.rag.fuse import fuse
+from athanor.rag.fuse import DENSE_WEIGHT, LEAST_DENSE, RERANK_FLOOR, blend, dense_share, fuse
 
 SCORES = st.floats(0, 1).map(lambda x: round(x, 3))
 IDS = st.sampled_from([f"c{i}" for i in range(12)])
@@ -45,3 +46,27 @@ def test_without_a_lexical_match_the_dense_order_stands() -> None:
 
 def test_nothing_found() -> None:
     assert fuse([], {}, []) == []
+
+
+def test_the_dense_share_shrinks_with_the_lead_of_words_and_no_further_than_its_least() -> None:
+    close = [("a", 5.0), ("b", 4.9), ("c", 1.0)]
+    far = [("a", 9.0), ("b", 4.9), ("c", 1.0)]
+    alone = [("a", 50.0), *((f"x{i}", 1.0 + i / 100) for i in range(60))]
+    assert DENSE_WEIGHT > dense_share(close) > dense_share(far) > dense_share(sorted(alone, key=lambda p: -p[1]))
+    assert dense_share(alone, lead=5.0) == LEAST_DENSE
+    assert dense_share(far, 0.1) == pytest.approx(0.1), "a share that was set below the least stays"
+    assert dense_share(far, lead=0.0) == DENSE_WEIGHT
+    assert dense_share([]) == dense_share([("a", 3.0)]) == DENSE_WEIGHT
+
+
+def test_weights_at_the_ends_are_the_legs() -> None:
+    lexical, dense = {"a": 3.0, "b": 2.0, "c": 1.0}, {"a": 0.1, "b": 0.5, "c": 0.9}
+    ranked = list(lexical.items())
+    assert [key for key, _ in fuse(ranked, dense, [0.9, 0.5, 0.1], dense_weight=1.0, lead=0)] == ["c", "b", "a"]
+    assert [key for key, _ in fuse(ranked, dense, [0.9, 0.5, 0.1], dense_weight=0.0, lead=0)] == ["a", "b", "c"]
+
+
+def test_a_logit_moves_by_its_weight_above_the_floor() -> None:
+    fused = np.array([1.0, 1.0, 1.0])
+    blended = blend(fused, np.array([RERANK_FLOOR - 90, RERANK_FLOOR, RERANK_FLOOR + 4]), weight=0.5)
+    assert blended.tolist() == [1.0, 1.0, 3.0]

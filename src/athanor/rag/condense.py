@@ -11,20 +11,24 @@ from athanor.types import Message, Role
 TURNS = 3
 """User turns back that are looked at."""
 
-_POINTS = frozenset(
-    "he she it they him her them his hers its their theirs this that these those there one ones former latter".split()  # noqa: SIM905
-)
+_PERSONS = frozenset("he she him his her hers".split())  # noqa: SIM905
+_THINGS = frozenset("it they them its their theirs this that these those there one ones former latter".split())  # noqa: SIM905
+_EXPLETIVE = re.compile(r"\bthere (?:is|are|was|were|will be)\b|\b(?:is|are|was|were) there\b", re.IGNORECASE)
 _ELLIPSIS = re.compile(r"\s*(?:and|but|or|so|then|what about|how about|why|when|where|who|how)\b", re.IGNORECASE)
+_INSTEAD = re.compile(r"\s*(?:and|or|(?:(?:and|but) )?(?:what|how) about)\b", re.IGNORECASE)
 _NAME = re.compile(r"[A-Z][\w'’-]*(?: (?:(?:of|the|de|van|von) )*[A-Z][\w'’-]*)*")
 _WORD = re.compile(r"[^\W\d_]+")
 _SHORT = 2
 """Content words up to which a question that begins like one cut short is one."""
+_FULL = 5
+"""Content words beyond which `it` and `this` are of the question itself."""
 
 
 def condensed(messages: Sequence[Message]) -> str:
     """The last user message; where it points back, followed by what it points at.
 
-    That is the names of the nearest earlier question that has any, else the content words of the one before.
+    That is the names of the nearest earlier question that has any, else the content words of the one before. A name
+    that takes the place of another ("and Paris?") goes with what was asked about that, without it.
     """
     asked = [message.content for message in messages if message.role is Role.USER and message.content.strip()]
     if not asked:
@@ -35,24 +39,25 @@ def condensed(messages: Sequence[Message]) -> str:
     said = set(content_stems(question))
     for earlier in reversed(before):
         names = [name for name in _names(earlier) if not said.issuperset(content_stems(name))]
-        if names:
-            # The subject alone is not enough for "and when?": what was asked about it goes along.
-            rest = _terms(earlier) if len(said) <= _SHORT else []
-            return " ".join([question, *names, *(word for word in rest if word not in " ".join(names).lower())])
-    carried = [word for word in _terms(before[-1]) if not said.issuperset(content_stems(word))]
+        if not names:
+            continue
+        named = {word for name in names for word in match_terms(name)}
+        rest = [word for word in match_terms(earlier) if word not in named and not said.issuperset(content_stems(word))]
+        if _INSTEAD.match(question) and _names(question):
+            return " ".join([question, *rest])
+        # The subject alone is not enough for "and when?": what was asked about it goes along.
+        return " ".join([question, *names, *(rest if len(said) <= _SHORT else [])])
+    carried = [word for word in match_terms(before[-1]) if not said.issuperset(content_stems(word))]
     return " ".join([question, *carried])
 
 
 def points_back(question: str) -> bool:
     """Does `question` lean on what was said before: by a pronoun, or because it is cut short."""
-    words = {word.lower() for word in _WORD.findall(question)}
-    if words & _POINTS:
-        return not _names(question) or len(content_stems(question)) <= _SHORT
-    return bool(_ELLIPSIS.match(question)) and len(content_stems(question)) <= _SHORT and not _names(question)[1:]
-
-
-def _terms(text: str) -> list[str]:
-    return match_terms(text)
+    words = {word.lower() for word in _WORD.findall(_EXPLETIVE.sub(" ", question))}
+    content, names = len(content_stems(question)), _names(question)
+    if words & _PERSONS or (words & _THINGS and content <= _FULL):
+        return not names or content <= _SHORT
+    return bool(_ELLIPSIS.match(question)) and content <= _SHORT and not names[1:]
 
 
 def _names(text: str) -> list[str]:
