@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from athanor.rag.lexical import content_stems
 from athanor.types import Chunk, EmbedderProfile, Embeddings, EngineState, EngineStatus, Hit, RerankerProfile
@@ -29,7 +31,7 @@ class WordEmbedder:
         matrix = np.zeros((len(texts), DIMENSION), dtype="<f4")
         for row, text in enumerate(texts):
             for key in content_stems(text):
-                matrix[row] += np.random.default_rng(zlib.crc32(key.encode())).normal(size=DIMENSION)
+                matrix[row] += _direction(key)
             matrix[row] /= max(float(np.linalg.norm(matrix[row])), 1e-9)
         return Embeddings(data=matrix.tobytes(), count=len(texts), dimension=DIMENSION, tokens=len(texts))
 
@@ -39,6 +41,11 @@ class WordEmbedder:
     async def start(self) -> None: ...
 
     async def aclose(self) -> None: ...
+
+
+@lru_cache(maxsize=1000)
+def _direction(key: str) -> npt.NDArray[np.float64]:
+    return np.random.default_rng(zlib.crc32(key.encode())).normal(size=DIMENSION)
 
 
 class WordReranker:

@@ -83,7 +83,7 @@ class Eraser:
         self, store: Store, indexes: Indexes, forget: Callable[[Sequence[str]], int], batches: Path | None = None
     ) -> None:
         self._store = store
-        self._indexes = indexes
+        self.indexes = indexes
         self._forget = forget
         self._batches = batches
         self._audit = AuditLog(store)
@@ -111,7 +111,7 @@ class Eraser:
             self._store.erasure.optimize(base.id, conn)
             details = {"documents": ids, "sha256": sorted(_names(held)), "removed": removed}
             self._audit.record(Action.DOCUMENT_ERASED, by=by, subject=found[0].id, details=details, conn=conn)
-        self._indexes.drop(base.id)
+        self.indexes.drop(base.id)
         self._drop_blobs(_names(held))
         self._store.erasure.settle()
         receipt = Receipt(
@@ -249,7 +249,7 @@ class Eraser:
     def _dense(self, base: KnowledgeBase, held: Mapping[str, Held], chunks: set[str]) -> Check:
         vectors = [vector for one in held.values() for vector in one.vectors]
         found: set[str] = set()
-        index = self._indexes.current(base)
+        index = self.indexes.current(base)
         for vector in vectors[:1000]:
             near, known = index.search(decode(vector, base.dimension)[0], 10, also=chunks)
             found.update(chunks.intersection([*(chunk for chunk, _ in near), *known]))
