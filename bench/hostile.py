@@ -60,14 +60,11 @@ class Outcome:
 def attacks(head: bytes) -> Iterator[Attack]:
     """All of them; `head` is the Host and the key's header."""
 
-    def post(
-        body: bytes, *, extra: bytes = b"", length: int | None = None, path: bytes = b"/v1/chat/completions"
-    ) -> bytes:
+    def post(body: bytes, *, extra: bytes = b"", length: int | None = None) -> bytes:
         size = len(body) if length is None else length
-        return (
-            b"POST " + path + b" HTTP/1.1\r\n" + head + b"content-type: application/json\r\ncontent-length: %d\r\n" % size
-            + extra + b"\r\n" + body
-        )  # fmt: skip
+        line = b"POST /v1/chat/completions HTTP/1.1\r\n"
+        kind = b"content-type: application/json\r\ncontent-length: %d\r\n" % size
+        return line + head + kind + extra + b"\r\n" + body
 
     def chat(content: bytes) -> bytes:
         return b'{"model":"' + MODEL.encode() + b'","messages":[{"role":"user","content":' + content + b"}]}"
