@@ -22,18 +22,20 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from _report import ndcg
 from _retrieval_peers import FRAMEWORKS, written
 from _sets import Collection, cranfield, fiqa, smaller, squad
+from athanor.engines.adapters.onnx import OnnxEmbedder
 from athanor.models import resolve_embedder
 from athanor.rag.index import decode
-from athanor.types import KnowledgeBase, RetrievalSettings
+from athanor.types import Embeddings, KnowledgeBase, RetrievalSettings
 from grounded import Bench, Entry
 
 WANTED = 60
@@ -42,6 +44,26 @@ AIMS = {"cranfield": 0.45, "squad": 0.965, "fiqa": 0.75}
 FEEDBACK = RetrievalSettings(feedback=0.2)
 RERANKED = RetrievalSettings(rerank=0.1)
 _DRAWS = 5000
+
+
+class Kept:
+    """The embedder, with the passages' vectors kept in a folder for the next run; they are the same in every one."""
+
+    def __init__(self, embedder: OnnxEmbedder, folder: Path) -> None:
+        self.profile = embedder.profile
+        self._embedder = embedder
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    async def embed(self, texts: list[str], *, kind: Literal["query", "document"]) -> Embeddings:
+        key = sha256("\0".join([self.profile.id, kind, *texts]).encode()).hexdigest()
+        path = self._folder / f"{key[:32]}.f4"
+        if not path.exists():
+            path.write_bytes((await self._embedder.embed(texts, kind=kind)).data)
+        return Embeddings(data=path.read_bytes(), count=len(texts), dimension=self.profile.dimension, tokens=0)
+
+    async def aclose(self) -> None:
+        await self._embedder.aclose()
 
 
 def interval(differences: Sequence[float]) -> list[float]:
@@ -94,40 +116,50 @@ async def ours(
     return {"best_leg": best, **lines}, scores
 
 
-def others(peers: Path, folder: Path, collection: Collection, entries: list[Entry], dimension: int,
-           fused: Sequence[float]) -> dict[str, Any]:  # fmt: skip
-    """Lines of every framework that is installed; `difference` is to our fused scores."""
+def others(
+    options: argparse.Namespace, folder: Path, collection: Collection, entries: list[Entry], fused: Sequence[float]
+) -> dict[str, Any]:
+    """Lines of every framework that is installed; `difference` is to our fused scores of the same questions."""
     found = resolve_embedder()
     number = {chunk.id: place for place, entry in enumerate(entries) for chunk in entry.chunks}
     chunks = [chunk for entry in entries for chunk in entry.chunks]
+    count = len(collection.questions)
+    sample = range(0, count, max(1, -(-count // options.asked)))
+    questions = [collection.questions[place] for place in sample]
     job = {
-        "model": str(found.model), "tokenizer": str(found.tokenizer), "max_tokens": found.profile.max_tokens,
-        "threads": 2, "wanted": WANTED, "ids": [chunk.id for chunk in chunks],
+        "model": str(found.model),
+        "tokenizer": str(found.tokenizer),
+        "max_tokens": found.profile.max_tokens,
+        "threads": 2,
+        "wanted": WANTED,
+        "ids": [chunk.id for chunk in chunks],
         "texts": [chunk.text for chunk in chunks],
-        "questions": [question.text for question in collection.questions],
-    }  # fmt: skip
-    vectors = decode(b"".join(vector for entry in entries for vector in entry.vectors), dimension)
-    written(folder, job, vectors)
+        "questions": [question.text for question in questions],
+    }
+    vectors = b"".join(vector for entry in entries for vector in entry.vectors)
+    written(folder, job, decode(vectors, found.profile.dimension))
     lines: dict[str, Any] = {}
     for framework in FRAMEWORKS:
-        if not framework.installed(peers):
+        if not framework.installed(options.peers):
             continue
         try:
-            result = framework.run(peers, folder)
+            result = framework.run(options.peers, folder)
         except subprocess.CalledProcessError as error:
             print(f"{framework.name} failed and is left out: {error.stderr[-2000:]}", file=sys.stderr)
             continue
         for way, got in result.items():
             scores = [
                 ndcg([number[key] for key in order], question.relevant)
-                for order, question in zip(got["orders"], collection.questions, strict=True)
+                for order, question in zip(got["orders"], questions, strict=True)
             ]
-            lines[f"{framework.name} {way}"] = row(scores, got["milliseconds"], fused)
+            lines[f"{framework.name} {way}"] = row(scores, got["milliseconds"], [fused[place] for place in sample])
     return lines
 
 
 async def run(options: argparse.Namespace, data: Path, folder: Path) -> dict[str, Any]:
     bench = Bench(folder)
+    if options.vectors is not None:
+        bench.embedder = Kept(bench.embedder, options.vectors)  # type: ignore[assignment]
     result: dict[str, Any] = {"quick": options.quick, "load_before": os.getloadavg()[0], "sets": {}}
     try:
         for read, size in ((squad, (120, 40)), (cranfield, (80, 15)), (fiqa, (40, 15))):
@@ -144,7 +176,7 @@ async def run(options: argparse.Namespace, data: Path, folder: Path) -> dict[str
             lines, scores = await ours(bench, collection, base, entries, 5 if options.quick else options.reranked)
             if options.peers is not None and not (options.quick and result["sets"]):
                 lines["others"] = await asyncio.to_thread(
-                    others, options.peers, folder / "job", collection, entries, base.dimension, scores["fused"]
+                    others, options, folder / "job", collection, entries, scores["fused"]
                 )
             result["sets"][collection.name] = lines
             print(f"{collection.name} is done", file=sys.stderr)
@@ -183,6 +215,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--only", nargs="*", help="names of sets")
     parser.add_argument("--reranked", type=int, default=120, help="questions of each set to rerank, at most")
+    parser.add_argument("--asked", type=int, default=10_000, help="questions of each set for the frameworks, at most")
+    parser.add_argument("--vectors", type=Path, help="folder to keep the passages' vectors in for the next run")
     parser.add_argument("--peers", type=Path, help="folder of the other frameworks' environments")
     parser.add_argument("--install", action="store_true", help="install those that are missing there")
     options = parser.parse_args()

@@ -6,11 +6,26 @@ from pathlib import Path
 
 import pytest
 
+from athanor.engines.adapters.scripted import ScriptedEngine
+from athanor.rag.engine import PASSAGES, AnswerSettings, KnowledgeEngine
+from athanor.rag.knowledge import Knowledge
 from athanor.rag.retrieve import Retriever
 from athanor.rag.tokens import estimate
 from athanor.rag.whole import in_order, whole_ids
 from athanor.store import Store
-from athanor.types import Access, Reader, RetrievalSettings
+from athanor.types import (
+    Access,
+    AnswerMode,
+    Context,
+    KnowledgeBase,
+    Message,
+    Principal,
+    Reader,
+    Request,
+    RetrievalSettings,
+    Role,
+    RoleName,
+)
 from tests.rag.fakes import WordEmbedder, WordReranker, hit
 from tests.rag.test_retrieve import LIBRARY, library
 
@@ -63,6 +78,31 @@ async def test_a_base_that_is_read_whole_is_ranked(store: Store, rerank: float) 
     assert len(searched) == 1, "a search is not what is read whole"
     small = replace(base, settings=replace(settings, whole_tokens=3))
     assert len(await retriever.search(small, "tulips in spring", limit=1, whole=True)) == 1
+
+
+async def asked(store: Store, base: KnowledgeBase, question: str, mode: AnswerMode) -> str:
+    """The system message of the writer, or nothing if it was not asked."""
+    embedder, writer = WordEmbedder(), ScriptedEngine()
+    settings = AnswerSettings(mode=mode, threshold=0.0, max_sentences=1)
+    knowledge = Knowledge(store, embedder, Retriever(store, embedder))
+    engine = KnowledgeEngine(base, knowledge, writer, embedder, None, settings, reader=STAFF)
+    request = Request(model="docs", messages=(Message(role=Role.USER, content=question),))
+    who = Principal(id="p", name="Ada", role=RoleName.USER, created_at=0.0)
+    async for _ in engine.run(request, Context(principal=who, trace="tr", door="test")):
+        pass
+    return writer.requests[0].messages[0].content if writer.requests else ""
+
+
+async def test_a_model_reads_a_small_base_in_its_own_order(store: Store) -> None:
+    texts = {f"day {i:02d}": f"On day {i} the lamp of tower {i} was lit." for i in range(PASSAGES + 4)}
+    base = replace(await library(store, "log", texts), settings=RetrievalSettings(whole_tokens=10_000))
+    first = await asked(store, base, "When was the lamp of tower 7 lit?", AnswerMode.GENERATIVE)
+    second = await asked(store, base, "Which tower was lit on day 3?", AnswerMode.GENERATIVE)
+    assert first == second, "one prefix for every question"
+    assert [first.index(text) for text in texts.values()] == sorted(first.index(text) for text in texts.values())
+    assert await asked(store, base, "When was the lamp of tower 7 lit?", AnswerMode.EXTRACTIVE) == ""
+    searched = await asked(store, replace(base, settings=RetrievalSettings()), "tower 7", AnswerMode.GENERATIVE)
+    assert sum(text in searched for text in texts.values()) == PASSAGES
 
 
 def test_in_the_order_of_reading() -> None:

@@ -244,6 +244,8 @@ class KnowledgeSettings(Section):
     """Reranker from the catalogue; `""` switches it off."""
     runtime: Literal["auto", "openvino", "onnxruntime"] = "auto"
     """What runs the embedder; `auto` takes OpenVINO where it is installed and its vectors agree."""
+    pgvector: bool = False
+    """Search vectors in PostgreSQL, where the store is one with the extension, instead of in this process."""
     chunk_tokens: int = Field(default=200, ge=32, le=480)
     """Size a chunk aims at, in tokens."""
     mode: AnswerMode | None = None

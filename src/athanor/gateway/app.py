@@ -24,14 +24,15 @@ from athanor.gateway.cache import Cache
 from athanor.gateway.limits import Limiter
 from athanor.gateway.models import Models
 from athanor.gateway.router import Router
-from athanor.governance import Groups, Keys, Links, Readers
+from athanor.governance import Groups, Keys, Links, Readers, Right, may
 from athanor.guards import Chain, Guard
 from athanor.models import resolve_embedder, resolve_reranker
 from athanor.observe import Action, AuditLog, Ledger, Metrics, Redact
 from athanor.plugins import load, names
-from athanor.rag import Ingestion, Knowledge, Retriever
+from athanor.rag import Indexes, Ingestion, Knowledge, Retriever
 from athanor.rag.erase import Eraser
 from athanor.store import Store
+from athanor.store.requests import missing_request
 from athanor.types import File, Job, Limits, Principal, Reader, RoleName, new_id
 
 Handler = Callable[[Job], Awaitable[Mapping[str, object]]]
@@ -123,12 +124,14 @@ class App:
         """Store a verdict on an answer; the last one of each principal counts.
 
         Raises:
-            NotFoundError: no request left this trace.
+            NotFoundError: no request of theirs left this trace, nor any that they may review: in the same words.
             InputError: `rating` is neither 1 nor -1.
         """
 
         def put() -> None:
-            self.store.requests.get(trace)
+            found = self.store.requests.get(trace)
+            if found.principal != principal.id and not may(principal, Right.REVIEW):
+                raise missing_request(trace)
             self.store.feedback.put(trace=trace, principal=principal.id, rating=rating, comment=comment)
 
         await to_thread.run_sync(put)
@@ -166,9 +169,14 @@ async def open_app(
             file_bytes=settings.ingest.max_file_mb << 20,
         )
         parsers = await stack.enter_async_context(ParserPool(size=settings.ingest.workers, limits=limits))
-        app = await to_thread.run_sync(_compose, settings, store, models, used, reranker, parsers)
+        indexes = await to_thread.run_sync(
+            lambda: Indexes(store, home / "vectors", pgvector=settings.knowledge.pgvector)
+        )
+        stack.callback(indexes.close)
+        app = await to_thread.run_sync(_compose, settings, store, models, used, reranker, parsers, indexes)
         stack.push_async_callback(app.router.aclose)
         stack.push_async_callback(app.cache.aclose)
+        await to_thread.run_sync(app.eraser.resume)
         await to_thread.run_sync(_first_key, app)
         yield app
 
@@ -180,12 +188,13 @@ def _compose(
     embedder: Embedder,
     reranker: Reranker | None,
     parsers: ParserPool,
+    indexes: Indexes,
 ) -> App:
     metrics = Metrics()
     keys = Keys(store)
     batches = Batches(store, keys, settings.home / "batches")
     limits = _limiter(settings, store)
-    retriever = Retriever(store, embedder, reranker)
+    retriever = Retriever(store, embedder, reranker, indexes=indexes)
     knowledge = Knowledge(store, embedder, retriever)
     cache = Cache(settings, embedder=embedder, shadows=store.shadows)
     ingestion = Ingestion(

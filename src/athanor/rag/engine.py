@@ -119,7 +119,12 @@ class KnowledgeEngine:
         mode = request.mode or self._settings.mode or self._writer.profile.grounded
         with ctx.span.child("retrieve", base=self._base.name) as span:
             hits = await self._knowledge.search(
-                self._base, question, limit=PASSAGES, reader=self._reader, view=self._view
+                self._base,
+                question,
+                limit=PASSAGES,
+                reader=self._reader,
+                view=self._view,
+                whole=mode is AnswerMode.GENERATIVE,
             )
             span.set(hits=len(hits))
         with ctx.span.child("extract") as span:
@@ -162,7 +167,9 @@ class KnowledgeEngine:
             )
 
         mark = self._settings.unsupported
-        async with aclosing(write(request, ctx, hits, writer=self._writer, grader=grader, unsupported=mark)) as events:
+        ordered = len(hits) > PASSAGES  # the base as a whole
+        events = write(request, ctx, hits, writer=self._writer, grader=grader, unsupported=mark, ordered=ordered)
+        async with aclosing(events):
             async for event in events:
                 if isinstance(event, Finished) and event.abstained and mark == "drop":
                     # Nothing the model wrote was supported: the sources themselves are the honest answer.

@@ -18,6 +18,7 @@ from athanor.engines.wrappers.failures import bill
 from athanor.errors import AthanorError
 from athanor.rag.groundedness import Grader, groundedness
 from athanor.rag.sentences import complete_sentences
+from athanor.rag.whole import in_order
 from athanor.types import (
     NO_USAGE,
     AnswerMode,
@@ -83,6 +84,7 @@ async def write(
     writer: Engine,
     grader: Callable[[Sequence[Hit]], Grader],
     unsupported: Unsupported = "drop",
+    ordered: bool = False,
 ) -> AsyncGenerator[Event, None]:
     """The model's sentences as it completes them, each with its citations and its grade; one `Finished` at the end.
 
@@ -91,9 +93,12 @@ async def write(
 
     Args:
         grader: made of the passages that the model is given.
+        ordered: give those that fit in the order of reading, not best first.
     """
     limit = request.sampling.max_tokens or min(MAX_TOKENS, writer.profile.max_tokens)
     chosen = fitting(hits, writer.profile.context, limit)
+    if ordered:
+        chosen = in_order(chosen)
     inner = Request(
         model=writer.profile.name,
         messages=prompt(request.question, chosen),

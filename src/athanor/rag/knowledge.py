@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from anyio import to_thread
 
 from athanor.engines import Embedder
-from athanor.errors import InputError, NotFoundError
+from athanor.errors import InputError, NotFoundError, PermissionDeniedError
 from athanor.observe import Action, AuditLog
 from athanor.rag.permissions import ALL, Permissions
 from athanor.rag.retrieve import Explanation, Retriever
 from athanor.store import Store
 from athanor.types import (
+    SYSTEM_READER,
     Document,
     DocumentStatus,
     Filter,
@@ -125,14 +126,25 @@ class Knowledge:
 
         return await to_thread.run_sync(rename)
 
-    async def delete(self, base: KnowledgeBase, *, by: Principal | None = None) -> None:
-        """Delete `base` with everything in it."""
+    async def delete(self, base: KnowledgeBase, *, reader: Reader = SYSTEM_READER, by: Principal | None = None) -> None:
+        """Delete `base` with everything in it.
+
+        Raises:
+            PermissionDeniedError: it has rules or closed documents, and the reader does not read everything. That is
+                said whether or not something is hidden from them.
+        """
 
         def delete() -> None:
             with self._store.write() as conn:
+                if not reader.everything and self.permissions.guarded(base, conn):
+                    raise PermissionDeniedError(
+                        f"Who may read {base.name!r} is regulated: only an administrator may delete it.",
+                        where=base.name,
+                    )
                 self._store.knowledge.delete(base.id, conn=conn)
                 details = {"name": base.name}
                 self._audit.record(Action.KNOWLEDGE_DELETED, by=by, subject=base.id, details=details, conn=conn)
+            self._retriever.indexes.drop(base.id)
 
         await to_thread.run_sync(delete)
 
@@ -218,10 +230,12 @@ class Knowledge:
         limit: int = 10,
         filter: Filter | None = None,  # noqa: A002
         view: View | None = None,
+        whole: bool = False,
     ) -> list[Hit]:
         """The best passages for `query`, of those that the reader may read.
 
         Args:
+            whole: all of them, whatever `limit`, where the base's settings let one of its size be read whole.
             view: what the reader saw at an earlier moment, where the answer is kept for all who saw the same; what was
                 closed since is left out.
 
@@ -231,7 +245,7 @@ class Knowledge:
         question = checked_query(query)
         if view is None:
             view = await self.view(base, reader=reader, filter=filter)
-        hits = await self._retriever.search(base, question, view=view, limit=limit)
+        hits = await self._retriever.search(base, question, view=view, limit=limit, whole=whole)
         return await to_thread.run_sync(self._still, hits, reader)
 
     async def explain(self, base: KnowledgeBase, query: str, *, reader: Reader, limit: int = 10) -> Explanation:
