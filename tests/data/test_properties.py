@@ -46,7 +46,7 @@ def checked(data: bytes | str, name: str) -> ParsedDocument | None:
 
 
 @settings(deadline=None, max_examples=100)
-@given(text, st.sampled_from(["a.txt", "a.md", "a.html", "a.rst", "a.csv", "a.py"]))
+@given(text, st.sampled_from(["a.txt", "a.md", "a.html", "a.rst", "a.csv", "a.py", "a.js", "a.rb", "a.sql", "a.jsonl"]))
 def test_text_formats(content: str, name: str) -> None:
     data = content.encode(errors="replace")
     document = checked(data, name)

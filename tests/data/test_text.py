@@ -22,7 +22,7 @@ def test_paragraphs_lists_and_underlined_headings(tmp_path: Path) -> None:
     ]
 
 
-def test_source_code_and_tables_are_one_block(tmp_path: Path) -> None:
+def test_source_code_without_definitions_is_one_block(tmp_path: Path) -> None:
     assert outline(read_text(tmp_path, "x = 1\n\n\ny = 2\n", "a.py")) == [("code", "x = 1\n\n\ny = 2")]
     assert outline(read_text(tmp_path, "a,b\n1,2\n", "a.csv")) == [("table", "a,b\n1,2")]
 

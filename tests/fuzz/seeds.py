@@ -24,11 +24,22 @@ def _text(folder: Path, name: str, text: str) -> list[Path]:
 
 
 SEEDS: dict[str, Callable[[Path], list[Path]]] = {
+    "code": lambda folder: [
+        *_text(folder, "a.py", "# A\n@b\ndef c(d):\n    return 1\n\nclass E:\n    x = 1\n"),
+        *_text(folder, "a.js", "class A {\n  b() { return `}`; }\n}\nconst c = (d) => { };\n"),
+    ],
     "csv": lambda folder: _text(folder, "a.csv", 'Region;Q1\nNorth;"1,2"\n"South\nWest";5\n' * 20),
     "docx": lambda folder: [make_docx(folder / "a.docx", "".join(paragraph(f"Paragraph {i}.") for i in range(9)))],
     "epub": lambda folder: [test_epub.make(folder / "a.epub")],
     "html": lambda folder: _text(folder, "a.html", test_html.PAGE),
+    "json": lambda folder: [
+        *_text(folder, "a.json", '{"a": {"b": [1, null]}, "c": [{"d": 1, "e": "f"}, {"d": 2, "e": "g"}]}'),
+        *_text(folder, "a.jsonl", '{"a": 1}\n{"a": 2}\n'),
+    ],
     "markdown": lambda folder: _text(folder, "a.md", "# A\n\n- b\n\n| c | d |\n|---|---|\n| 1 | 2 |\n\n```\ne\n```\n"),
+    "notebook": lambda folder: _text(
+        folder, "a.ipynb", '{"cells": [{"cell_type": "code", "source": ["a"], "outputs": [{"text": "b"}]}]}'
+    ),
     "pdf": lambda folder: [make_pdf(folder / "a.pdf", [prose(["One.", "Two."]), prose(["Three."])])],
     "pptx": lambda folder: [test_pptx.make(folder / "a.pptx")],
     "sheets": _sheets,

@@ -94,6 +94,8 @@ def _top_level(blocks: tuple[Block, ...]) -> int:
 def _name(text: str, block: Block, mime: str) -> str:
     """A heading as it reads in a path."""
     name = text[block.start : min(block.end, block.start + 1000)]
+    if mime == "text/x-source":  # comments stand above the line with the name
+        name = text[max(block.start, block.end - 1000) : block.end].rsplit("\n", maxsplit=1)[-1]
     if mime == "text/markdown":
         name = _LINK.sub(r"\1", name).lstrip("#").replace("**", "").replace("`", "").split("\n", maxsplit=1)[0]
     name = _SPACE.sub(" ", name).strip()

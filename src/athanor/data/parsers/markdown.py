@@ -40,7 +40,7 @@ class MarkdownParser:
         text = storable(text)
         front = _FRONT.match(text, 0, min(len(text), _FRONT_LIMIT))
         body = front.end() if front else 0
-        blocks = _blocks(text, body)
+        blocks = markdown_blocks(text, body)
         title = _front_title(front[0]) if front else ""
         title = title or first_heading(text, blocks) or stem(name)
         return ParsedDocument(
@@ -53,7 +53,8 @@ def _front_title(front: str) -> str:
     return collapse(found[1].strip("\"'"))[:200] if found else ""
 
 
-def _blocks(text: str, body: int) -> list[Block]:
+def markdown_blocks(text: str, body: int) -> list[Block]:
+    """The blocks of `text` from the offset `body` on."""
     markdown = require("markdown_it", extra="knowledge").MarkdownIt("commonmark").enable("table")
     # Only the outline is needed: inline parsing is most of the time, and all of the known slow inputs.
     markdown.core.ruler.disable(["inline", "text_join"])

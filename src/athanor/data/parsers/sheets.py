@@ -16,6 +16,7 @@ from typing import Any
 
 from athanor.data.build import TextBuilder, collapse, stem
 from athanor.data.parsers import _grid, _xlsx
+from athanor.data.parsers._ole import check_chains
 from athanor.data.parsers._ooxml import add_picture, core_title, picture_text
 from athanor.data.zipguard import open_checked
 from athanor.errors import DocumentError
@@ -48,6 +49,7 @@ class SheetsParser:
         calamine = require("python_calamine", extra="knowledge")
         with path.open("rb") as file:
             if file.read(4) == _OLE:
+                check_chains(path, name)
                 return _Reader(calamine, path, name, None).read()
         with open_checked(path, name) as archive:
             return _Reader(calamine, path, name, archive).read()

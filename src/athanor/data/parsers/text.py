@@ -1,4 +1,4 @@
-"""Plain text and source code. The source text is the file's own text."""
+"""Plain text. The source text is the file's own text."""
 
 from __future__ import annotations
 
@@ -10,11 +10,6 @@ from athanor.data.build import stem, storable
 from athanor.data.encoding import decode
 from athanor.types import Block, ParsedDocument
 
-_CODE_NAMES = (
-    ".c .cc .cfg .conf .cpp .cs .css .go .h .hpp .ini .java .js .json .jsonl .jsx .kt .lua .php .pl .py .r .rb .rs "
-    ".scala .sh .sql .swift .toml .ts .tsx .xml .yaml .yml"
-)
-_CODE = tuple(_CODE_NAMES.split())
 _UNDERLINE = re.compile(r"([=\-~^\"'#*+])\1{2,}\s*\Z")
 _ITEM = re.compile(r"\s{0,6}(?:[-*+•‣◦▪–]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+\S")
 
@@ -22,25 +17,18 @@ _ITEM = re.compile(r"\s{0,6}(?:[-*+•‣◦▪–]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.
 class TextParser:
     """Paragraphs are what empty lines divide; underlined lines are headings, as in reStructuredText."""
 
-    mimes: tuple[str, ...] = ("text/plain", "text/x-source")
-    suffixes: tuple[str, ...] = (".txt", ".text", ".log", ".rst", ".adoc", ".tex", *_CODE)
+    mimes: tuple[str, ...] = ("text/plain",)
+    suffixes: tuple[str, ...] = (".txt", ".text", ".log", ".rst", ".adoc", ".tex")
 
     def parse(self, path: Path, name: str) -> ParsedDocument:
         text, warnings = decode(path.read_bytes(), name)
         text = storable(text)
-        suffix = Path(name).suffix.lower()
-        if suffix in _CODE:
-            mime, blocks = "text/x-source", _whole(text, "code")
-        else:
-            mime, blocks = "text/plain", list(_paragraphs(text))
+        blocks = list(_paragraphs(text))
         heading = next((block for block in blocks if block.kind == "heading"), None)
         title = text[heading.start : heading.end].strip()[:200] if heading else stem(name)
-        return ParsedDocument(text=text, title=title, mime=mime, blocks=tuple(blocks), warnings=warnings, lines=True)
-
-
-def _whole(text: str, kind: str) -> list[Block]:
-    start, end = len(text) - len(text.lstrip()), len(text.rstrip())
-    return [Block(kind=kind, start=start, end=end)] if start < end else []
+        return ParsedDocument(
+            text=text, title=title, mime=self.mimes[0], blocks=tuple(blocks), warnings=warnings, lines=True
+        )
 
 
 def _lines(text: str) -> Iterator[tuple[int, int]]:
