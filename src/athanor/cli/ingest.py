@@ -22,25 +22,26 @@ POLL_SECONDS = 0.2
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--kb", "base", default="docs", show_default=True, help="The knowledge base; made if it is not there.")
+@click.option("--full", is_flag=True, help="Read every file, also where its size and times say that it is the same.")
 @as_json
 @click.pass_obj
-def ingest(workspace: Workspace, folder: Path, base: str, *, as_json: bool) -> None:
+def ingest(workspace: Workspace, folder: Path, base: str, *, full: bool, as_json: bool) -> None:
     """Bring a knowledge base in step with FOLDER: new, changed and deleted files.
 
     Stop it at any moment and run it again: it goes on where it was. Files that cannot be read are listed, one line
     each, and the rest is ingested.
     """
     with workspace.client() as client:
-        job = run(client, base, folder)
+        job = run(client, base, folder, full=full)
     if as_json:
         click.echo(json.dumps(job, indent=2, ensure_ascii=False))
     if job["state"] != "done":
         sys.exit(1)
 
 
-def run(client: Client, base: str, folder: Path) -> dict[str, Any]:
+def run(client: Client, base: str, folder: Path, *, full: bool = False) -> dict[str, Any]:
     """Start the job, show it until it ends, and print what went wrong file by file."""
-    job: dict[str, Any] = client.post(f"/api/knowledge/{base}/sync", {"folder": str(folder.resolve())})
+    job: dict[str, Any] = client.post(f"/api/knowledge/{base}/sync", {"folder": str(folder.resolve()), "full": full})
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),

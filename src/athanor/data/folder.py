@@ -8,16 +8,21 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from athanor.errors import DocumentError, NotFoundError
 
-JUNK = frozenset({"node_modules", "__pycache__", "venv", "site-packages", "thumbs.db", "desktop.ini", "$recycle.bin", "__macosx"})
+JUNK = frozenset(
+    {"node_modules", "__pycache__", "venv", "site-packages", "thumbs.db", "desktop.ini", "$recycle.bin", "__macosx"}
+)
 """Names that are skipped, in small letters; names that begin with a dot or with `~$` (Office locks) are too."""
+RACY_SECONDS = 2.0
+"""Coarsest times of file systems in use (FAT)."""
 _CHUNK = 1 << 20
 _SPECIAL = {
     stat.S_IFIFO: "a named pipe",
@@ -38,6 +43,8 @@ class SourceFile:
     """Bytes."""
     sha256: str
     """Of the bytes."""
+    stamp: str = ""
+    """Size, times and inode; as long as they are the same, so are the bytes. Empty where that cannot be known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +70,23 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def scan_folder(root: Path, *, max_bytes: int, ignore: Sequence[str] = ()) -> FolderListing:
+def file_stamp(found: os.stat_result, now: float) -> str:
+    """The stamp of a file that was seen so at `now` (Unix seconds), to be taken before the file is read.
+
+    Empty while the file is so young that a change after the reading might leave the same times (Git's racy entries).
+    The time of the last change of the inode is in it: tools that copy set the other one back, and cannot set this.
+    """
+    if now - max(found.st_mtime, found.st_ctime) < RACY_SECONDS:
+        return ""
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
+
+
+def scan_folder(
+    root: Path, *, max_bytes: int, ignore: Sequence[str] = (), known: Mapping[str, tuple[str, str]] | None = None
+) -> FolderListing:
     """List a folder. `ignore` holds shell patterns for names or relative paths (`*.log`, `drafts/*`).
+
+    `known` holds the stamp and SHA-256 that names had before: a file whose stamp is still the same is not read.
 
     Links to files and folders inside `root` are followed when nothing else leads to their target; others are problems.
     Files over `max_bytes` are problems and are not read.
@@ -75,7 +97,7 @@ def scan_folder(root: Path, *, max_bytes: int, ignore: Sequence[str] = ()) -> Fo
     top = root.expanduser().resolve()
     if not top.is_dir():
         raise NotFoundError("There is no such folder.", where=str(root))
-    return _Scan(top, max_bytes, tuple(ignore)).run()
+    return _Scan(top, max_bytes, tuple(ignore), known or {}).run()
 
 
 @dataclass(slots=True)
@@ -83,6 +105,7 @@ class _Scan:
     top: Path
     max_bytes: int
     ignore: tuple[str, ...]
+    known: Mapping[str, tuple[str, str]]
     files: dict[str, SourceFile] = field(default_factory=dict)
     problems: dict[str, DocumentError] = field(default_factory=dict)
     links: list[tuple[Path, str]] = field(default_factory=list)
@@ -150,9 +173,16 @@ class _Scan:
             if name in self.files:
                 self._problem(f"{name} (2)", "Two files have this name, written in two ways of Unicode.", "unreadable")
                 return
-            self.files[name] = SourceFile(source=name, path=path, size=found.st_size, sha256=file_sha256(path))
+            self.files[name] = self._source(name, path, found)
         except OSError as error:
             self._problem(name, f"The file cannot be read: {error.strerror}.", "unreadable")
+
+    def _source(self, name: str, path: Path, found: os.stat_result) -> SourceFile:
+        stamp = file_stamp(found, time.time())
+        before, sha256 = self.known.get(name, ("", ""))
+        if not stamp or stamp != before:
+            sha256 = file_sha256(path)
+        return SourceFile(source=name, path=path, size=found.st_size, sha256=sha256, stamp=stamp)
 
     def _link(self, path: Path, name: str) -> None:
         try:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from hashlib import blake2b
 from zlib import crc32
 
+from athanor.data.places import span_place
 from athanor.rag._units import Unit, sections
 from athanor.types import Chunk, ParsedDocument
 
@@ -25,6 +26,7 @@ MAX_TOKENS = 320
 OVERLAP_TOKENS = 40
 """A sentence longer than this is not repeated."""
 _SPACE = re.compile(r"\s+")
+_BREAK = re.compile("\n")
 _LOW, _LOW_HEADING, _HIGH = 0.6, 0.4, 1.25
 """A chunk ends between `_LOW` and `_HIGH` times the target if it can, before a heading from `_LOW_HEADING` on."""
 _TAIL = 0.25
@@ -38,7 +40,8 @@ def chunk(
 
     Tokens are estimated, see `athanor.rag.tokens`. Every block's text is in a chunk, and every chunk's text is a slice
     of the document's. A chunk's id depends on the document's id, the heading path, the text, and how often the same
-    came before; so it survives edits elsewhere.
+    came before; so it survives edits elsewhere. Its place is named by the document's anchors, else by its pages, else
+    by its lines.
 
     Raises:
         ValueError: the sizes make no sense.
@@ -48,6 +51,7 @@ def chunk(
         raise ValueError(f"target_tokens must be 16 or more and at most max_tokens, not {target_tokens} and {limit}")
     made: list[Chunk] = []
     occurrences: dict[bytes, int] = {}
+    breaks = [found.start() for found in _BREAK.finditer(document.text)] if document.lines else []
     for units in sections(document, target_tokens, limit):
         for start, end, heading in _pack(document, units, target_tokens, limit):
             text = document.text[start:end]
@@ -61,9 +65,27 @@ def chunk(
                     page=bisect_right(document.pages, start) or 1 if document.pages else None,
                     heading=heading,
                     text=text,
+                    place=_place(document, breaks, start, end),
+                    line=bisect_left(breaks, start) + 1 if document.lines else None,
                 )
             )
     return made
+
+
+def _place(document: ParsedDocument, breaks: Sequence[int], start: int, end: int) -> str:
+    """Where `start:end` stands, for people; empty where the format has no places."""
+    if document.anchors:
+        return span_place(document.anchors, start, end)
+    last = max(end - 1, start)
+    if document.pages:
+        return _numbered("page", bisect_right(document.pages, start) or 1, bisect_right(document.pages, last) or 1)
+    if document.lines:
+        return _numbered("line", bisect_left(breaks, start) + 1, bisect_left(breaks, last) + 1)
+    return ""
+
+
+def _numbered(noun: str, first: int, last: int) -> str:
+    return f"{noun} {first}" if first == last else f"{noun}s {first}–{last}"
 
 
 def _pack(document: ParsedDocument, units: Sequence[Unit], target: int, limit: int) -> list[tuple[int, int, str]]:

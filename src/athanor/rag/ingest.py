@@ -31,7 +31,9 @@ from athanor.types import (
     JobState,
     KnowledgeBase,
     ParsedDocument,
+    Picture,
     SourceState,
+    StoredPicture,
     new_id,
 )
 
@@ -51,6 +53,7 @@ class _Source:
     sha256: str
     size: int
     title: str
+    stamp: str = ""
     file: str | None = None
 
 
@@ -61,6 +64,7 @@ class _Read:
     document: Document
     text: str
     chunks: list[Chunk]
+    pictures: tuple[Picture, ...]
 
 
 class IngestionRun:
@@ -112,13 +116,16 @@ class IngestionRun:
         else:
             found = await to_thread.run_sync(self._uploads)
         changed = [source for source in found if not _held(known.get(source.name), source.sha256)]
+        await self._restamp(found, known)
         self._total = len(found) + self._failed
         self._unchanged = self._done = len(found) - len(changed)
         return changed
 
     async def _scan(self, known: Mapping[str, SourceState]) -> list[_Source]:
         folder = Path(self._job.arguments["folder"])
-        listing = await to_thread.run_sync(lambda: scan_folder(folder, max_bytes=self._parsers.limits.file_bytes))
+        held = {} if self._job.arguments.get("full") else self._stamps(known)
+        scan = partial(scan_folder, folder, max_bytes=self._parsers.limits.file_bytes, known=held)
+        listing = await to_thread.run_sync(scan)
         for name, problem in listing.problems:
             await self._reject(self._blank(name, None), problem)
         present = {file.source for file in listing.files} | {name for name, _ in listing.problems}
@@ -127,9 +134,27 @@ class IngestionRun:
             await to_thread.run_sync(self._store.knowledge.delete_document, document)
         self._removed = len(gone)
         return [
-            _Source(name=f.source, path=f.path, sha256=f.sha256, size=f.size, title=Path(f.source).name)
+            _Source(name=f.source, path=f.path, sha256=f.sha256, size=f.size, title=Path(f.source).name, stamp=f.stamp)
             for f in listing.files
         ]
+
+    def _stamps(self, known: Mapping[str, SourceState]) -> dict[str, tuple[str, str]]:
+        """What needs no reading while its stamp stays: files of this folder whose last version was good."""
+        return {
+            name: (state.stamp, state.sha256)
+            for name, state in known.items()
+            if state.stamp and state.origin == self._origin and state.status is DocumentStatus.READY
+        }
+
+    async def _restamp(self, found: list[_Source], known: Mapping[str, SourceState]) -> None:
+        """Keep the new stamps of files that have the same bytes, so that the next run need not read them."""
+        stamps = {}
+        for source in found:
+            state = known.get(source.name)
+            if state and state.origin == self._origin and _held(state, source.sha256) and state.stamp != source.stamp:
+                stamps[state.document] = source.stamp
+        if stamps:
+            await to_thread.run_sync(self._store.knowledge.set_stamps, stamps)
 
     def _uploads(self) -> list[_Source]:
         sources = []
@@ -163,7 +188,8 @@ class IngestionRun:
                 identity = state.document if state else blank.id
                 cut = partial(chunk, parsed, document_id=identity, target_tokens=self._chunk_tokens)
                 chunks = await to_thread.run_sync(cut)
-                await send.send(_Read(document=_filled(blank, identity, parsed), text=parsed.text, chunks=chunks))
+                document = _filled(blank, identity, parsed)
+                await send.send(_Read(document=document, text=parsed.text, chunks=chunks, pictures=parsed.pictures))
 
     async def _skip(self, name: str, error: DocumentError) -> None:
         """A folder's pictures and programs are no failures: nobody asked for them to be read."""
@@ -196,6 +222,7 @@ class IngestionRun:
             created_at=now,
             updated_at=now,
             file=source.file if source else None,
+            stamp=source.stamp if source else "",
         )
 
     async def _reject(self, blank: Document, error: DocumentError) -> None:
@@ -233,11 +260,12 @@ class IngestionRun:
         def commit() -> None:
             # Blobs first: a row must never refer to bytes that are not there.
             stored = [self._store.blobs.put(read.text.encode("utf-8")) for read in group]
+            pictures = [[self._picture(picture) for picture in read.pictures] for read in group]
             position = 0
             with self._store.write() as conn:
                 # Read here: a rule that was made while the files were read counts already.
                 base = self._store.knowledge.get(self._base.id, conn=conn)
-                for read, sha256 in zip(group, stored, strict=True):
+                for read, sha256, shown in zip(group, stored, pictures, strict=True):
                     access = access_for(base, read.document.source)
                     rows = vectors[position : position + len(read.chunks)]
                     position += len(read.chunks)
@@ -246,6 +274,7 @@ class IngestionRun:
                         read.chunks,
                         rows,
                         embedder=self._embedder.profile.id,
+                        pictures=shown,
                         conn=conn,
                     )
 
@@ -253,6 +282,10 @@ class IngestionRun:
         self._done += len(group)
         self._chunks += len(texts)
         await self._note("Indexing")
+
+    def _picture(self, picture: Picture) -> StoredPicture:
+        sha256 = self._store.blobs.put(picture.data)
+        return StoredPicture(sha256=sha256, mime=picture.mime, start=picture.start, alt=picture.alt)
 
     async def _embed(self, texts: list[str]) -> list[bytes]:
         if not texts:

@@ -32,14 +32,18 @@ class Ingestion:
         self._workers = workers
         self._audit = AuditLog(store)
 
-    async def enqueue_folder(self, base: KnowledgeBase, folder: Path, *, by: Principal | None = None) -> Job:
+    async def enqueue_folder(
+        self, base: KnowledgeBase, folder: Path, *, full: bool = False, by: Principal | None = None
+    ) -> Job:
         """Queue a job that brings `base` in step with `folder`: new, changed and deleted files.
+
+        `full` reads every file, where otherwise size, times and inode say that it did not change.
 
         Raises:
             NotFoundError: there is no such folder.
         """
         folder = await to_thread.run_sync(_existing, folder)
-        arguments = {"knowledge_base": base.id, "folder": str(folder)}
+        arguments = {"knowledge_base": base.id, "folder": str(folder), **({"full": True} if full else {})}
         return await to_thread.run_sync(self._enqueue, arguments, 0, by)
 
     async def enqueue_files(self, base: KnowledgeBase, files: Mapping[str, str], *, by: Principal | None = None) -> Job:

@@ -29,6 +29,8 @@ class SyncBody(_Body):
     """A folder on the server's own machine."""
 
     folder: str
+    full: bool = False
+    """Read every file, whatever its size and times say."""
 
 
 class FeedbackBody(_Body):
@@ -67,7 +69,8 @@ async def sync(
     # Reading any folder of the machine is the owner's right, not a user's.
     require(who, Right.ADMINISTER)
     found = await app.knowledge.ensure(base, by=who)
-    return await _job(app, await app.ingestion.enqueue_folder(found, Path(body.folder), by=who), who, sees)
+    job = await app.ingestion.enqueue_folder(found, Path(body.folder), full=body.full, by=who)
+    return await _job(app, job, who, sees)
 
 
 @router.get("/knowledge/{base}/documents", summary="Documents of a knowledge base")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -138,6 +138,12 @@ class Documents(Lookup):
             c.execute(update(t.documents).where(t.documents.c.id == document).values(**values))
             _renew(c, base, [document])
             return self.document(document, conn=c)
+
+    def set_stamps(self, stamps: Mapping[str, str], *, conn: Connection | None = None) -> None:
+        """Give documents (by id) new stamps. Nothing that a search sees changes; ids that are not there are left out."""
+        with self._db.writing(conn) as c:
+            for document, stamp in stamps.items():
+                c.execute(update(t.documents).where(t.documents.c.id == document).values(stamp=stamp))
 
     def delete_document(self, document: str, *, conn: Connection | None = None) -> None:
         """Delete a document (by id), and with it the members of a container: every version, chunk, word, vector and

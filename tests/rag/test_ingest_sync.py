@@ -1,0 +1,141 @@
+"""A folder and its base stay in step: what is read again, what is not, and what is stored with each passage."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import athanor.data.folder
+from athanor.data import ParserPool
+from athanor.rag.ingestion import Ingestion
+from athanor.store import Store
+from athanor.types import KnowledgeBase
+from athanor.worker import Runner
+from tests.rag.fakes import WordEmbedder
+
+pytestmark = pytest.mark.anyio
+
+
+class World:
+    def __init__(self, home: Path, parsers: ParserPool) -> None:
+        self.folder = home / "folder"
+        self.folder.mkdir()
+        self.embedder = WordEmbedder()
+        self.store = Store.open(f"sqlite:///{home / 'a.db'}", blobs=home / "blobs")
+        self.ingestion = Ingestion(self.store, parsers, self.embedder, chunk_tokens=64, workers=1)
+        profile = self.embedder.profile
+        self.made = self.store.knowledge.create("docs", embedder=profile.id, dimension=profile.dimension)
+
+    @property
+    def base(self) -> KnowledgeBase:
+        return self.store.knowledge.get("docs")
+
+    def write(self, name: str, text: str, *, age: float = 60.0) -> Path:
+        path = self.folder / name
+        path.write_text(text)
+        self.age(path, age)
+        return path
+
+    @staticmethod
+    def age(path: Path, seconds: float) -> None:
+        then = time.time() - seconds
+        os.utime(path, (then, then))
+
+    async def sync(self, *, full: bool = False) -> dict[str, Any]:
+        job = await self.ingestion.enqueue_folder(self.base, self.folder, full=full)
+        assert await Runner(self.store, {Ingestion.KIND: self.ingestion.run}).run_once()
+        done = self.store.jobs.get(job.id)
+        assert done.state == "done", done.message
+        assert done.result is not None
+        return dict(done.result)
+
+
+@pytest.fixture
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    # A file's inode changed just now, whatever its other time says: files of tests would all be too young.
+    monkeypatch.setattr(athanor.data.folder, "RACY_SECONDS", 0.0)
+    async with ParserPool() as parsers:
+        made = World(tmp_path, parsers)
+        yield made
+        made.store.close()
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that are read for their hash."""
+    names: list[str] = []
+    real = athanor.data.folder.file_sha256
+
+    def noted(path: Path) -> str:
+        names.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(athanor.data.folder, "file_sha256", noted)
+    return names
+
+
+async def test_an_unchanged_folder_is_not_read_and_nothing_is_committed(world: World, reads: list[str]) -> None:
+    world.write("a.md", "# Alpha\n\nThe lamp burns.")
+    world.write("b.md", "# Beta\n\nThe ship sails.")
+    assert (await world.sync())["documents"] == 2
+    assert sorted(reads) == ["a.md", "b.md"]
+    reads.clear()
+    revision = world.base.revision
+    assert (await world.sync())["unchanged"] == 2
+    assert reads == []
+    assert world.base.revision == revision
+    assert (await world.sync(full=True))["unchanged"] == 2
+    assert sorted(reads) == ["a.md", "b.md"]
+
+
+async def test_a_change_that_keeps_size_and_time_is_seen(world: World) -> None:
+    path = world.write("a.md", "The lamp burns.")
+    before = path.stat()
+    await world.sync()
+    path.write_text("The lamp burnt.")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert (await world.sync())["documents"] == 1
+
+
+async def test_a_touched_file_is_read_once_more_and_keeps_its_version(world: World, reads: list[str]) -> None:
+    path = world.write("a.md", "The lamp burns.")
+    await world.sync()
+    world.age(path, 30)
+    reads.clear()
+    assert (await world.sync())["unchanged"] == 1
+    assert (await world.sync())["unchanged"] == 1
+    assert reads == ["a.md"]
+    (document,) = world.store.knowledge.documents(world.base.id)
+    assert document.version == 1
+
+
+async def test_a_file_that_is_too_young_is_read_again(
+    world: World, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(athanor.data.folder, "RACY_SECONDS", 3600.0)
+    world.write("a.md", "The lamp burns.")
+    await world.sync()
+    (document,) = world.store.knowledge.documents(world.base.id)
+    assert document.stamp == ""
+    await world.sync()
+    assert reads == ["a.md", "a.md"]
+
+
+async def test_passages_know_their_lines(world: World) -> None:
+    text = "# Keeper\n\n" + "\n\n".join(f"On day {n} the keeper wrote of wind and of {n} ships." for n in range(40))
+    world.write("log.md", text)
+    await world.sync()
+    (document,) = world.store.knowledge.documents(world.base.id)
+    chunks = world.store.chunks.of_document(document.id)
+    assert len(chunks) > 2
+    for chunk in chunks:
+        first = text.count("\n", 0, chunk.start) + 1
+        last = text.count("\n", 0, chunk.end - 1) + 1
+        assert chunk.line == first
+        assert chunk.place == f"lines {first}–{last}"
