@@ -43,6 +43,8 @@ class Parser(Protocol):
 
 
 class FileKind(StrEnum):
+    """What a file is to ingestion."""
+
     DOCUMENT = "document"
     """To be parsed."""
     CONTAINER = "container"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +109,7 @@ class ParserPool:
                 return child
         return None
 
-    async def members(self, path: Path, name: str, *, after: str | None = None) -> AsyncIterator[Member]:
+    async def members(self, path: Path, name: str, *, after: str | None = None) -> AsyncGenerator[Member, None]:
         """The members of a container, in order, those behind the one with the key `after`.
 
         They come as they are found, and no faster than they are taken: a mailbox may hold millions. Each is read once
@@ -138,7 +138,7 @@ class ParserPool:
                         raise
                     child = None
 
-    async def _listing(self, child: Child, request: Request) -> AsyncIterator[Member]:
+    async def _listing(self, child: Child, request: Request) -> AsyncGenerator[Member, None]:
         header: dict[str, Any] = {}
         reusable = False
         ask = child.ask(request)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
+import io
 import os
 import sys
 import tempfile
 from pathlib import Path
 from typing import BinaryIO, cast
+
+_NAMELESS = sys.platform == "linux"
 
 
 class Scratch:
@@ -22,14 +24,27 @@ class Scratch:
 
     def open(self) -> BinaryIO:
         """A new file, empty, for writing and reading. Raises OSError."""
-        # Not TemporaryFile: its path is the number of the descriptor, and it cannot be opened a second time everywhere.
-        file = tempfile.NamedTemporaryFile(dir=self._folder, delete=sys.platform != "linux", buffering=1 << 16)  # noqa: SIM115
-        if sys.platform == "linux":
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(file.name)  # noqa: PTH108
-        return cast(BinaryIO, file)
+        # Not NamedTemporaryFile: it opens the folder itself, with an opener, and a parser may not write that.
+        number, path = tempfile.mkstemp(dir=self._folder)
+        if _NAMELESS:
+            Path(path).unlink()
+            return os.fdopen(number, "w+b", buffering=1 << 16)
+        os.close(number)
+        return cast("BinaryIO", _Named(path))
 
     @staticmethod
     def path(file: BinaryIO) -> Path:
         """Where a file that `open` gave can be opened again."""
-        return Path(f"/proc/self/fd/{file.fileno()}") if sys.platform == "linux" else Path(file.name)
+        return Path(f"/proc/self/fd/{file.fileno()}") if _NAMELESS else Path(file.name)
+
+
+class _Named(io.BufferedRandom):
+    """A file that removes its name when it is closed."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(io.FileIO(path, "r+"), 1 << 16)
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            Path(self.name).unlink(missing_ok=True)

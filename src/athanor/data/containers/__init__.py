@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from athanor.data.base import Container, FileKind
 from athanor import plugins
+from athanor.data.base import Container, FileKind
 
 HEAD = 8192
 """Bytes by which a container is known."""

@@ -48,7 +48,7 @@ class OpenTar:
         self._raw.seek(0)
         opener = next((opener for magic, opener in _PACKED if head.startswith(magic)), None)
         self._packed = opener is not None
-        self._stream = cast(BinaryIO, self._raw if opener is None else opener(self._raw, "rb"))
+        self._stream = cast("BinaryIO", self._raw if opener is None else opener(self._raw, "rb"))
         try:
             self._tar = self._peek()[257:262] == b"ustar"
         except _DAMAGE as error:
@@ -65,7 +65,7 @@ class OpenTar:
         try:
             with tarfile.open(fileobj=self._stream, mode="r:", errorlevel=1) as archive:
                 while (info := archive.next()) is not None:
-                    archive.members = []  # it would remember all of them
+                    archive.members = []  # type: ignore[attr-defined] # it would remember all of them
                     at = info.offset_data
                     self._weigh(at)
                     if info.isdir():

@@ -94,7 +94,7 @@ def changed(name: str) -> DocumentError:
 
 
 def _is_document(path: Path) -> bool:
-    """Whether an entry at the top says that this is an Office file, a book or a program. Looks at a mebibyte at most."""
+    """Whether an entry at the top says: an Office file, a book or a program. Looks at a mebibyte at most."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(size - 65_557, 0))  # the longest end: 22 bytes and a comment of 65,535

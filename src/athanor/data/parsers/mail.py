@@ -16,7 +16,9 @@ from athanor.types import ParsedDocument, Picture
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
 _MAX_FIELD = 2000
 _ENCRYPTED = frozenset(["multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"])
-_ATTRIBUTION = re.compile(r"^(?:On|Am|Le|El|Op|Il) .{5,200}(?:wrote|schrieb|écrit|escribió|schreef|scritto)[^\n]{0,80}:$")
+_ATTRIBUTION = re.compile(
+    r"^(?:On|Am|Le|El|Op|Il) .{5,200}(?:wrote|schrieb|écrit|escribió|schreef|scritto)[^\n]{0,80}:$"
+)
 _ORIGINAL = re.compile(r"^(?:-{2,} ?(?:Original|Forwarded)|_{20,}$)", re.IGNORECASE)
 
 
@@ -30,11 +32,15 @@ class MailParser:
         message = read_mail(path)
         warnings: list[str] = []
         out, pictures = TextBuilder(), []
-        fields = [f"{label}: {field(message, label)[:_MAX_FIELD]}" for label in _SHOWN if message.get(label) is not None]
+        fields = [
+            f"{label}: {field(message, label)[:_MAX_FIELD]}" for label in _SHOWN if message.get(label) is not None
+        ]
         out.add("paragraph", "\n".join(fields))
         if encryption(message):
             warnings.append("The mail is encrypted: only its headers were read.")
-            return out.build(title=field(message, "Subject") or stem(name), mime=self.mimes[0], warnings=tuple(warnings))
+            return out.build(
+                title=field(message, "Subject") or stem(name), mime=self.mimes[0], warnings=tuple(warnings)
+            )
         if message.get_content_type() == "multipart/signed":
             warnings.append("The mail is signed; the signature was not checked.")
         leaves = [(number, part) for number, part in parts(message) if part.get_content_disposition() != "attachment"]
