@@ -179,7 +179,7 @@ async def run(options: argparse.Namespace, data: Path, folder: Path) -> dict[str
                     others, options, folder / "job", collection, entries, scores["fused"]
                 )
             result["sets"][collection.name] = lines
-            print(f"{collection.name} is done", file=sys.stderr)
+            print(json.dumps({collection.name: lines}), file=sys.stderr)  # a long run may be cut short
     finally:
         await bench.embedder.aclose()
         bench.store.close()
