@@ -266,7 +266,8 @@ class _Page:
         async def act() -> None:
             try:
                 require(self._principal, Right.BUILD)
-                await self._app.knowledge.delete(base, by=self._principal)
+                reader = await self._app.reader(self._principal)
+                await self._app.knowledge.delete(base, reader=reader, by=self._principal)
             except AthanorError as error:
                 self._tell(error)
                 return

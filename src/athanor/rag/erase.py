@@ -28,6 +28,8 @@ NEEDLES = 12
 """Stretches of the text that are looked for in the raw files of the database."""
 NEEDLE = (24, 48)
 """Characters of such a stretch, at least and at most."""
+REMEMBERED = 1000
+"""Erasures, the newest, that a start looks at."""
 RARE = 8
 """Words of the document that are looked for in the text index."""
 _WORD = re.compile(r"\w+")
@@ -75,7 +77,7 @@ class Eraser:
 
     Args:
         forget: makes the answer cache forget everything and refuse answers that cite these documents (by id); gives how
-            many of them it still holds.
+            many it held that do.
         batches: folder of the results of batches that run.
     """
 
@@ -91,8 +93,8 @@ class Eraser:
     def erase(self, base: KnowledgeBase, source: str, *, by: Principal | None = None) -> Receipt:
         """Remove the document `source` (a name or an id) of `base`, members included; prove it. Blocks.
 
-        From the commit on nothing finds it. A process that is killed after it leaves files that no row names; a second
-        call, which then says that there is no such document, is not needed: `Store.collect` removes them.
+        From the commit on nothing finds it. What a process that is killed after it leaves behind, the next start
+        removes (see `resume`).
 
         Raises:
             NotFoundError: there is no such document.
@@ -103,6 +105,7 @@ class Eraser:
         ids = [document.id for document in found]
         speaks = _speaks(ids, texts)
         results = self._results(ids)
+        self._store.tombstones.add(frozenset(ids))
         with self._store.write() as conn:
             removed = self._remove(base, found, held, speaks, conn)
             for file, rest in results.items():
@@ -111,6 +114,7 @@ class Eraser:
             self._store.erasure.optimize(base.id, conn)
             details = {"documents": ids, "sha256": sorted(_names(held)), "removed": removed}
             self._audit.record(Action.DOCUMENT_ERASED, by=by, subject=found[0].id, details=details, conn=conn)
+        removed["cached answers"] = self._forget(ids)
         self.indexes.drop(base.id)
         self._drop_blobs(_names(held))
         self._store.erasure.settle()
@@ -127,6 +131,32 @@ class Eraser:
         proof = {"complete": receipt.complete, "checks": [asdict(check) for check in receipt.checks]}
         self._audit.record(Action.ERASURE_PROVEN, by=by, subject=found[0].id, details=proof)
         return receipt
+
+    def resume(self) -> int:
+        """Clean up after erasures that were committed and not proven, because the process ended; how many. Blocks."""
+        entries = self._store.audit.entries
+        proven = {entry.subject for entry in entries(action=Action.ERASURE_PROVEN, limit=REMEMBERED)}
+        begun = entries(action=Action.DOCUMENT_ERASED, limit=REMEMBERED)
+        open_ones = [entry for entry in begun if entry.subject not in proven]
+        for entry in open_ones:
+            names, ids = entry.details["sha256"], entry.details["documents"]
+            self._drop_blobs(names)
+            self._store.erasure.settle()
+            with self._store.read() as conn:
+                kept = self._store.erasure.referenced(set(names), conn)
+                left = sum(self._there(one, conn) for one in ids)
+            files = [one for one in set(names) - kept if self._store.blobs.exists(one)]
+            checks = [
+                Check(where="by id", found=left, tried=len(ids)),
+                Check(where="blobs on disk", found=len(files), tried=len(set(names) - kept)),
+            ]
+            proof = {
+                "complete": not any(check.found for check in checks),
+                "checks": [asdict(check) for check in checks],
+                "resumed": True,
+            }
+            self._audit.record(Action.ERASURE_PROVEN, by=None, subject=entry.subject, details=proof)
+        return len(open_ones)
 
     def _find(self, base: KnowledgeBase, source: str) -> list[Document]:
         found = self._store.knowledge.document_by_source(base.id, source)

@@ -236,6 +236,14 @@ class Permissions:
             seen = self._store.knowledge.count_documents(base.id, view=view, conn=conn)
             return seen == self._store.knowledge.count_documents(base.id, conn=conn)
 
+    def guarded(self, base: KnowledgeBase, conn: Connection) -> bool:
+        """Has `base` rules or closed documents, whoever asks."""
+        if self._store.knowledge.get(base.id, conn=conn).rules:
+            return True
+        anybody = self._store.knowledge.view(base.id, Reader(), conn=conn)
+        seen = self._store.knowledge.count_documents(base.id, view=anybody, conn=conn)
+        return seen < self._store.knowledge.count_documents(base.id, conn=conn)
+
     def seen_items(self, job: Job, items: Sequence[JobItem], *, principal: Principal, reader: Reader) -> list[JobItem]:
         """Those of `items` that may be shown: the names of documents one may read, and of one's own uploads."""
         if reader.everything:

@@ -76,7 +76,7 @@ async def delete(
 ) -> dict[str, Any]:
     require(who, Right.BUILD)
     base = await app.knowledge.base(store, reader=sees)
-    await app.knowledge.delete(base, by=who)
+    await app.knowledge.delete(base, reader=sees, by=who)
     return {"id": base.id, "object": "vector_store.deleted", "deleted": True}
 
 

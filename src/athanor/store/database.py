@@ -12,8 +12,8 @@ from athanor.store.audit import Audit
 from athanor.store.base import TextIndex
 from athanor.store.blobs import Blobs, collect
 from athanor.store.chunks import Chunks
-from athanor.store.evaluations import Evaluations, Questions
 from athanor.store.erasure import Erasure
+from athanor.store.evaluations import Evaluations, Questions
 from athanor.store.feedback import Feedback
 from athanor.store.files import Files
 from athanor.store.groups import Groups
@@ -29,6 +29,7 @@ from athanor.store.sync_sources import SyncSources
 from athanor.store.teams import Teams
 from athanor.store.text_postgresql import PostgreSQLText
 from athanor.store.text_sqlite import SQLiteText
+from athanor.store.tombstones import Tombstones
 from athanor.store.transactions import Database
 from athanor.store.versions import Versions
 from athanor.store.writer import GroupedWriter
@@ -60,8 +61,9 @@ class Store:
         self.jobs = Jobs(database)
         self.requests = Requests(database)
         self.traces = Traces(database)
-        self.contents = Contents(database)
-        self.responses = Responses(database)
+        self.tombstones = Tombstones()
+        self.contents = Contents(database, self.tombstones)
+        self.responses = Responses(database, self.tombstones)
         self.shadows = Shadows(database)
         self.feedback = Feedback(database)
         self.audit = Audit(database)

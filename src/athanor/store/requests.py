@@ -13,6 +13,8 @@ from athanor.errors import NotFoundError
 from athanor.store import tables as t
 from athanor.store.append import Appender
 from athanor.store.base import Repository
+from athanor.store.tombstones import Tombstones
+from athanor.store.transactions import Database
 from athanor.types import Content, RequestRecord, Span, Usage
 
 _USAGE = (
@@ -51,7 +53,7 @@ class Requests(Repository):
         with self._db.reading(conn) as c:
             row = c.execute(select(t.requests).where(t.requests.c.trace == trace)).one_or_none()
         if row is None:
-            raise NotFoundError(f"There is no request with trace {trace!r}.")
+            raise missing_request(trace)
         return _record(row)
 
     def list(
@@ -231,8 +233,12 @@ class Traces(Repository):
 class Contents(Repository):
     """Texts of requests and answers, where they are recorded."""
 
+    def __init__(self, database: Database, tombstones: Tombstones) -> None:
+        super().__init__(database)
+        self._tombstones = tombstones
+
     def insert(self, rows: Sequence[Content], *, into: Appender | None = None) -> None:
-        """Store what was said.
+        """Store what was said; not what names a document that was erased while it was being said.
 
         Raises:
             ConflictError: a trace is there already.
@@ -240,6 +246,7 @@ class Contents(Repository):
         values = [
             (row.trace, row.at, orjson.dumps(row.request).decode(), orjson.dumps(row.answer).decode()) for row in rows
         ]
+        values = [row for row in values if not self._tombstones.named(row[2]) and not self._tombstones.named(row[3])]
         with self._db.appending(into) as appender:
             appender.insert("contents", ("trace", "at", "request", "answer"), values)
 
@@ -256,6 +263,11 @@ class Contents(Repository):
         """Delete what was said before a time in Unix seconds, at most `limit` traces of it; how many there were."""
         with self._db.writing(conn) as c:
             return _expire(c, t.contents, before, limit)
+
+
+def missing_request(trace: str) -> NotFoundError:
+    """The one answer for a request that is not there and for one that is another's."""
+    return NotFoundError(f"There is no request with trace {trace!r}.")
 
 
 def _expire(conn: Connection, table: Table, before: float, limit: int | None) -> int:

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import time
 
+import orjson
 from sqlalchemy import Connection, delete, insert, select
 
 from athanor.errors import NotFoundError
 from athanor.store import tables as t
 from athanor.store.base import Repository
+from athanor.store.tombstones import Tombstones
+from athanor.store.transactions import Database
 from athanor.types import StoredResponse
 
 
 class Responses(Repository):
     """Stored responses; each belongs to one principal, and to others it does not exist."""
 
+    def __init__(self, database: Database, tombstones: Tombstones) -> None:
+        super().__init__(database)
+        self._tombstones = tombstones
+
     def insert(self, response: StoredResponse, *, conn: Connection | None = None) -> None:
-        """Keep a response.
+        """Keep a response; one that names a document that was erased while it was made is not kept.
 
         Raises:
             ConflictError: its id is taken.
         """
         values = {column.name: getattr(response, column.name) for column in t.responses.c}
+        if self._tombstones.named(orjson.dumps([values["items"], values["body"]]).decode()):
+            return
         with self._db.writing(conn) as c:
             c.execute(insert(t.responses), values | {"items": list(response.items), "body": dict(response.body)})
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from athanor.types import Event, ReasoningDelta, TextDelta, ToolCallDelta
+from athanor.types import Cited, Event, Finished, ReasoningDelta, TextDelta, ToolCallDelta
 
 _LARGEST = 4
 """An answer over 1/4 of the memory is not kept: it would drive too many others out."""
@@ -99,6 +99,10 @@ class Answers:
         if entry is not None:
             self._count(entry, -1)
 
+    def entries(self) -> list[Entry]:
+        """All answers at this moment; another thread may ask."""
+        return list(self._entries.values())
+
     def clear(self) -> None:
         """Forget everything."""
         self._entries.clear()
@@ -135,3 +139,13 @@ def size_of(events: tuple[Event, ...]) -> int:
         elif hasattr(event, "citation"):
             total += 800 + sys.getsizeof(event.citation.quote)
     return total
+
+
+def cites(events: Iterable[Event], documents: Collection[str]) -> bool:
+    """Does an answer quote one of these documents (by id): as its source, or as what came nearest."""
+    for event in events:
+        if isinstance(event, Cited) and event.citation.document in documents:
+            return True
+        if isinstance(event, Finished) and any(near.document in documents for near in event.nearest):
+            return True
+    return False

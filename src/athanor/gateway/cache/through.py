@@ -12,13 +12,13 @@ from typing import Literal
 from athanor.config import Settings
 from athanor.engines import Embedder, Engine
 from athanor.errors import AthanorError, EngineError
-from athanor.gateway.cache.exact import Answers, Entry
+from athanor.gateway.cache.exact import Answers, Entry, cites
 from athanor.gateway.cache.flight import Flight, Noted
 from athanor.gateway.cache.keys import exact_key, rest_key
 from athanor.gateway.cache.replay import entry_of, replay
 from athanor.gateway.cache.semantic import Match, Question, Semantic
 from athanor.store.shadows import Shadows
-from athanor.types import Cited, Context, Event, Finished, FinishReason, Request, Started
+from athanor.types import Context, Event, Finished, FinishReason, Request, Started
 
 Mode = Literal["off", "exact", "semantic"]
 
@@ -146,12 +146,15 @@ class Cache:
     def erase(self, documents: Collection[str]) -> int:
         """Forget all answers, and keep none from now on that cites one of these documents (by id).
 
+        All of them: a written answer can rest on a passage that it does not cite.
+
         Returns:
-            How many answers are left that do.
+            How many there were that cite one.
         """
         self._erased.update(documents)
+        found = sum(cites(entry.events, documents) for entry in self._answers.entries())
         self._answers.clear()
-        return 0
+        return found
 
     def clear(self) -> None:
         """Forget all answers."""
@@ -249,7 +252,7 @@ class Cache:
 
     def _keep(self, miss: _Miss, route: str, noted: Noted, events: list[Event]) -> None:
         entry = entry_of(events, route=route, target=noted.target, dropped=noted.dropped, born=self._clock())
-        if any(isinstance(event, Cited) and event.citation.document in self._erased for event in events):
+        if cites(events, self._erased):
             return
         if entry is None or not self._answers.put(miss.key, entry):
             return
