@@ -31,7 +31,8 @@ def check_chains(path: Path, name: str) -> None:
         places = _table_places(file, head, shift, sectors, name)
         table = _read(file, places, shift)
         _check(table, name)
-        chain, at = [], mini
+        chain: list[int] = []
+        at = mini
         while at < min(len(table), sectors) and len(chain) < sectors:
             chain.append(at)
             at = table[at]

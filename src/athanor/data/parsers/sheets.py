@@ -164,7 +164,8 @@ class _Reader:
                 self._warnings.append(f"Sheet {name!r} was read up to row {number}: the workbook is too large.")
                 return
             cells = [""] * left + [
-                shown(value, percent.get((number, column))) for column, value in enumerate(values, left)
+                "" if value == "" else shown(value, percent.get((number, column)))  # most of a large rectangle
+                for column, value in enumerate(values, left)
             ]
             filled = sum(1 for cell in cells if cell)
             self._cells += filled
