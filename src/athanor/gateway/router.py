@@ -101,7 +101,7 @@ class Router:
         engine = KnowledgeEngine(
             base, self._knowledge, writer, self._embedder, self._reranker, self._answers, reader=reader, view=view
         )
-        return Target(engine, self._scope(name, ctx, view=view))
+        return Target(engine, self._scope(name, ctx, view=view, version=base.version))
 
     def _look(self, name: str, ctx: Context) -> tuple[KnowledgeBase | None, Reader, View | None]:
         """The base called `name`, who the caller is to it, and what they see of it: all of one moment."""
@@ -124,7 +124,7 @@ class Router:
     async def _model(self, name: str) -> Engine:
         return await self._models.get(name).engine()
 
-    def _scope(self, name: str, ctx: Context, *, view: View | None = None) -> str | None:
+    def _scope(self, name: str, ctx: Context, *, view: View | None = None, version: int = 0) -> str | None:
         route = self._settings.routes.get(name)
         cache = self._settings.cache
         if ((route.cache if route else None) or cache.mode) == "off":
@@ -135,10 +135,10 @@ class Router:
         if view is None:
             return who
         # Readers share an answer only where they see the same of the base, and it is as it was: nothing that one sees
-        # can reach the other, and whether there is an answer tells of nothing that is hidden.
+        # can reach the other. Other settings of the base find other passages.
         rights = ctx.key.scopes.knowledge if ctx.key else None
         classes = None if view.classes is None else sorted(view.classes)
-        digest = hashlib.sha256(orjson.dumps([rights, view.base, view.revision, classes])).hexdigest()
+        digest = hashlib.sha256(orjson.dumps([rights, view.base, view.revision, classes, version])).hexdigest()
         return f"{who}:{digest}"
 
     def embedder(self, name: str, ctx: Context | None = None) -> Embedder:
