@@ -9,6 +9,7 @@ import pytest
 
 from athanor.errors import ConflictError, NotFoundError
 from athanor.rag.indexes import Indexes
+from athanor.rag.knowledge import Knowledge
 from athanor.rag.retrieve import Retriever
 from athanor.store import Store
 from athanor.types import (
@@ -261,8 +262,17 @@ async def test_a_cap_leaves_room_for_other_documents(store: Store) -> None:
     assert [hit.source for hit in await retriever.search(capped, "tulip", limit=5)] == ["long", "long", "short"]
 
 
-async def test_the_indexes_that_were_given_are_used(store: Store, base: KnowledgeBase, tmp_path: Path) -> None:
+async def test_the_files_of_the_index_go_with_the_base(
+    store: Store, base: KnowledgeBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("athanor.rag.indexes.SIZES", {"few": 2, "later": 1})
     indexes = Indexes(store, tmp_path / "vectors")
     retriever = Retriever(store, WordEmbedder(), indexes=indexes)
     assert retriever.indexes is indexes
-    assert await retriever.search(base, "tulips")
+    before = [hit.source for hit in await retriever.search(base, "tulips flower")]
+    indexes.settle()
+    assert [path for path in (tmp_path / "vectors").rglob("*") if path.is_file()]
+    assert [hit.source for hit in await retriever.search(base, "tulips flower")] == before
+    await Knowledge(store, WordEmbedder(), retriever).delete(base)
+    assert not [path for path in (tmp_path / "vectors").rglob("*") if path.is_file()]
+    indexes.close()
