@@ -1,8 +1,8 @@
 """Different passages instead of the same one again: maximal marginal relevance, and a cap for each document.
 
-J. Carbonell and J. Goldstein, "The use of MMR, diversity-based reranking", SIGIR 1998. It is for readers who want to see
-different things, and no gain in nDCG@10: on some 200 questions of Cranfield / SQuAD / FiQA it changes by -.009/+.001/.000
-at a weight of .2 and by -.051/.000/-.006 at .5.
+J. Carbonell and J. Goldstein, "The use of MMR, diversity-based reranking", SIGIR 1998. It is for readers who want to
+see different things, and no gain in nDCG@10: on some 200 questions of Cranfield / SQuAD / FiQA that changes by
+-.009/+.001/.000 at a weight of .2 and by -.051/.000/-.006 at .5.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ NAMES = 3
 COST = 0.5
 """Deviations that a passage of the second search is behind one of the first with the same score.
 
-A guess, as the other numbers here: no set of questions that need two passages was at hand. Where one passage is enough, a
-second search costs nDCG@10, on some 160 questions each: SQuAD .018 (.016 at a cost of .25, .007 at 1), FiQA .026 (.027,
-.033). So it is for bases whose own questions need it."""
+A guess, as the other numbers here: no set of questions that need two passages was at hand. Where one passage is enough,
+a second search loses nDCG@10, on some 160 questions each: SQuAD .018 (.016 at a cost of .25, .007 at 1), FiQA .026
+(.027, .033). So it is for bases whose own questions need it."""
 
 _NAME = re.compile(r"[A-Z][\w'’-]*(?: (?:(?:of|the|de|van|von|and) )*[A-Z][\w'’-]*)*")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
