@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
+import os
+import random
 import tarfile
+import tempfile
 import zipfile
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 
-from athanor.data import FileKind, Member, ParserLimits, ParserPool, file_kind
+from athanor.data import FileKind, Member, ParserLimits, ParserPool, file_kind, scan_folder
+from athanor.data.containers import mbox
+from athanor.data.containers.mbox import OpenMbox
 from athanor.errors import DocumentError
 
 pytestmark = pytest.mark.anyio
@@ -166,3 +172,75 @@ async def test_a_changed_container_is_said(tmp_path: Path) -> None:
         put(tmp_path, "a.zip", make_zip({"a.txt": "a", "c.txt": "other"}))
         with pytest.raises(DocumentError, match="changed"):
             await pool.parse(path, "b.txt", member=key)
+
+
+async def test_scratch_folders_go_with_their_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    old, young, other = (scratch / name for name in ("athanor-parser-old", "athanor-parser-young", "other"))
+    for folder in (old, young, other):
+        folder.mkdir()
+        (folder / "file").write_bytes(b"x")
+        if folder is not young:
+            os.utime(folder, (1, 1))
+    kept = {young, other}
+    path = put(tmp_path, "a.zip", make_zip({"a.txt": "a"}))
+    async with ParserPool(idle_seconds=0.05) as pool:
+        await listed(pool, path)
+        await eventually_only(scratch, kept)  # idle
+        members = pool.members(path, "a.zip")
+        await anext(members)
+        assert set(scratch.iterdir()) > kept
+        await members.aclose()
+        await eventually_only(scratch, kept)  # a listing that was given up
+    monkeypatch.setattr("sys.executable", str(tmp_path / "none"))
+    async with ParserPool() as pool:
+        with pytest.raises(OSError, match="none"):
+            await listed(pool, path)
+    await eventually_only(scratch, kept)
+
+
+async def eventually_only(folder: Path, kept: set[Path]) -> None:
+    for _ in range(400):
+        if set(folder.iterdir()) == kept:
+            return
+        await asyncio.sleep(0.02)
+    assert set(folder.iterdir()) == kept
+
+
+def test_a_container_may_be_larger_than_a_file(tmp_path: Path) -> None:
+    put(tmp_path, "box", make_mbox([make_mail("One", "Text.")]))
+    put(tmp_path, "long.txt", bytes(400))
+    found = scan_folder(tmp_path, max_bytes=100, container_bytes=10_000)
+    assert [file.source for file in found.files] == ["box"]
+    assert [name for name, _ in found.problems] == ["long.txt"]
+    assert [name for name, _ in scan_folder(tmp_path, max_bytes=100, container_bytes=200).problems] == [
+        "box",
+        "long.txt",
+    ]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_messages_begin_where_they_begin_whatever_the_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    rng = random.Random(seed)
+    newline = rng.choice([b"\n", b"\r\n"])
+    begins, data = [], b""
+    for _ in range(rng.randrange(1, 12)):
+        begins.append(len(data))
+        lines = [b"From a@b Mon Mar  2 10:00:00 2026", b"Subject: x", b""]
+        texts = [b"", b"From home, at last", b">From a", b"\nFrom ", b"x" * rng.randrange(900), b"From "]
+        lines.extend(rng.choices(texts, k=rng.randrange(30)))
+        data += newline.join([*lines, b"", b""])
+    path = put(tmp_path, "box", data)
+    monkeypatch.setattr(mbox, "SCAN", rng.randrange(1, 3000))
+    box = OpenMbox(path.open("rb"), "box")
+    try:
+        keys = [entry.key for entry in box.entries(None) if not isinstance(entry, float)]
+        assert [int(key.split(":")[0]) for key in keys] == begins
+        assert sum(int(key.split(":")[1]) for key in keys) == len(data)
+        assert [entry.key for entry in box.entries(keys[-1]) if not isinstance(entry, float)] == keys[-1:]
+    finally:
+        box.close()

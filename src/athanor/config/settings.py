@@ -273,6 +273,10 @@ class IngestSettings(Section):
     """Memory for one parser process, in MiB."""
     workers: int = Field(default=1, ge=1, le=16)
     """Parser processes."""
+    max_members: int = Field(default=1_000_000, gt=0)
+    """Members of one archive, mailbox or mail, at all depths; those behind are reported, not read."""
+    max_unpacked_mb: int = Field(default=16384, gt=0)
+    """MiB that may be unpacked from one of these, at all depths."""
 
 
 class Settings(Section):

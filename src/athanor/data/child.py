@@ -9,13 +9,13 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 from collections import deque
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from athanor.data.limits import EXIT_MEMORY, ParserLimits
+from athanor.data.scratch import make_folder
 from athanor.data.wire import LENGTH, MAX_HEADER, PAYLOAD_EXTRA, Request, pack_request, unpack_header
 from athanor.errors import JobError
 
@@ -46,26 +46,12 @@ class Child:
 
     @classmethod
     async def start(cls, limits: ParserLimits) -> Child:
-        # -P: a file called `lxml.py` in the current folder must not be imported. The environment stays here, with its
-        # secrets.
-        kept = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR")
-        scratch = await asyncio.to_thread(tempfile.mkdtemp, prefix="athanor-")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-B",
-            "-m",
-            "athanor.data.worker",
-            json.dumps(asdict(limits)),
-            str(os.getpid()),
-            scratch,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=1 << 20,
-            env={key: value for key, value in os.environ.items() if key in kept},
-            start_new_session=True,  # a Ctrl-C in the terminal is for the server to handle
-        )
+        scratch = await asyncio.to_thread(make_folder)
+        try:
+            process = await _spawn(limits, scratch)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
         child = cls(process, limits, scratch)
         try:
             # Its start is not the document's fault, nor on the document's time.
@@ -139,7 +125,6 @@ class Child:
         """Wait for the end of the process and for its last words."""
         await self._process.wait()
         await asyncio.wait([self._listener])
-        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def start_clock(self, seconds: float, idle: deque[Child]) -> None:
         """Leave after `seconds` without work."""
@@ -193,10 +178,37 @@ class Child:
             await asyncio.sleep(_SAMPLE_SECONDS)
 
     async def _listen(self) -> None:
-        """Keep the end of what the child prints: it must not fill its pipe and stop."""
+        """Keep the end of what the child prints: it must not fill its pipe and stop. Then clear up behind it."""
         assert self._process.stderr is not None
-        while data := await self._process.stderr.read(4096):
-            self._stderr = (self._stderr + data)[-_STDERR_BYTES:]
+        try:
+            while data := await self._process.stderr.read(4096):
+                self._stderr = (self._stderr + data)[-_STDERR_BYTES:]
+            await self._process.wait()
+        finally:
+            # Here, because every end comes by here: killed, crashed, never started, idle, or the loop itself closes.
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+async def _spawn(limits: ParserLimits, scratch: str) -> asyncio.subprocess.Process:
+    # -P: a file called `lxml.py` in the current folder must not be imported. The environment stays here, with its
+    # secrets.
+    kept = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR")
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",
+        "-B",
+        "-m",
+        "athanor.data.worker",
+        json.dumps(asdict(limits)),
+        str(os.getpid()),
+        scratch,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=1 << 20,
+        env={key: value for key, value in os.environ.items() if key in kept},
+        start_new_session=True,  # a Ctrl-C in the terminal is for the server to handle
+    )
 
 
 def _pages(statm: Path) -> int:

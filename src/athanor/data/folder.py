@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from athanor.data.base import FileKind
+from athanor.data.containers import file_kind
 from athanor.errors import DocumentError, NotFoundError
 
 JUNK = frozenset(
@@ -82,14 +84,19 @@ def file_stamp(found: os.stat_result, now: float) -> str:
 
 
 def scan_folder(
-    root: Path, *, max_bytes: int, ignore: Sequence[str] = (), known: Mapping[str, tuple[str, str]] | None = None
+    root: Path,
+    *,
+    max_bytes: int,
+    container_bytes: int = 0,
+    ignore: Sequence[str] = (),
+    known: Mapping[str, tuple[str, str]] | None = None,
 ) -> FolderListing:
     """List a folder. `ignore` holds shell patterns for names or relative paths (`*.log`, `drafts/*`).
 
     `known` holds the stamp and SHA-256 that names had before: a file whose stamp is still the same is not read.
 
     Links to files and folders inside `root` are followed when nothing else leads to their target; others are problems.
-    Files over `max_bytes` are problems and are not read.
+    Files over `max_bytes` are problems and are not read; archives and mailboxes may have `container_bytes` instead.
 
     Raises:
         NotFoundError: there is no such folder.
@@ -97,13 +104,14 @@ def scan_folder(
     top = root.expanduser().resolve()
     if not top.is_dir():
         raise NotFoundError("There is no such folder.", where=str(root))
-    return _Scan(top, max_bytes, tuple(ignore), known or {}).run()
+    return _Scan(top, max_bytes, container_bytes, tuple(ignore), known or {}).run()
 
 
 @dataclass(slots=True)
 class _Scan:
     top: Path
     max_bytes: int
+    container_bytes: int
     ignore: tuple[str, ...]
     known: Mapping[str, tuple[str, str]]
     files: dict[str, SourceFile] = field(default_factory=dict)
@@ -166,8 +174,11 @@ class _Scan:
             if (found.st_dev, found.st_ino) in self.seen and found.st_nlink == 1:
                 return
             self.seen.add((found.st_dev, found.st_ino))
-            if found.st_size > self.max_bytes:
-                size, limit = found.st_size / 2**20, self.max_bytes / 2**20
+            most = self.max_bytes
+            if most < found.st_size <= self.container_bytes and file_kind(path, name) is FileKind.CONTAINER:
+                most = self.container_bytes
+            if found.st_size > most:
+                size, limit = found.st_size / 2**20, most / 2**20
                 self._problem(name, f"The file has {size:,.0f} MiB; the limit is {limit:,.0f} MiB.", "too_large")
                 return
             if name in self.files:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import shutil
+import stat
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import BinaryIO, cast
 
+_PREFIX = "athanor-parser-"
+_LEFT_SECONDS = 86_400.0
 _NAMELESS = sys.platform == "linux"
 
 
@@ -36,6 +42,21 @@ class Scratch:
     def path(file: BinaryIO) -> Path:
         """Where a file that `open` gave can be opened again."""
         return Path(f"/proc/self/fd/{file.fileno()}") if _NAMELESS else Path(file.name)
+
+
+def make_folder() -> str:
+    """A new folder for one process. Removes what processes left behind that were killed with their parents.
+
+    A folder is left behind if nothing has changed in it for a day: a living process writes for every member that it
+    reads, and leaves after a minute without work. Their ids would not tell: containers may share the folder.
+    """
+    for old in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            found = old.lstat()
+            mine = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+            if stat.S_ISDIR(found.st_mode) and mine and time.time() - found.st_mtime > _LEFT_SECONDS:
+                shutil.rmtree(old, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=_PREFIX)
 
 
 class _Named(io.BufferedRandom):

@@ -167,6 +167,8 @@ async def open_app(
             seconds=settings.ingest.timeout_s,
             memory_bytes=settings.ingest.memory_mb << 20,
             file_bytes=settings.ingest.max_file_mb << 20,
+            members=settings.ingest.max_members,
+            unpacked_bytes=settings.ingest.max_unpacked_mb << 20,
         )
         parsers = await stack.enter_async_context(ParserPool(size=settings.ingest.workers, limits=limits))
         indexes = await to_thread.run_sync(

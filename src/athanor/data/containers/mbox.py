@@ -18,6 +18,8 @@ _HEADER = re.compile(rb"[!-9;-~]{1,76}:")
 _SUBJECT = re.compile(rb"^subject:[ \t]*([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)", re.IGNORECASE | re.MULTILINE)
 _TICK = 64 << 20
 _HEAD = 1 << 15
+SCAN = 1 << 20
+"""Bytes in which the beginnings of messages are looked for at a time."""
 
 
 class MboxContainer:
@@ -32,7 +34,11 @@ class MboxContainer:
 
 
 class OpenMbox:
-    """A mailbox in reading. Its keys are offset, length and number of a message, so a listing goes on anywhere."""
+    """A mailbox in reading. Its keys are offset, length and number of a message, so a listing goes on anywhere.
+
+    One `>` is taken from lines like `>From ` and `>>From `, as mboxrd wants it. Of mboxo, which quotes `From ` only and
+    cannot be told apart, a `>>From ` that the author wrote so loses one; the other choice would lose every mboxrd's.
+    """
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file = file
@@ -106,7 +112,7 @@ class OpenMbox:
         at, tail, told = begin, b"", begin
         while True:
             self._file.seek(at)
-            data = self._file.read(1 << 20)
+            data = self._file.read(SCAN)
             if not data:
                 return
             block, base = tail + data, at - len(tail)
@@ -118,10 +124,8 @@ class OpenMbox:
                 if match and _HEADER.match(block, match.end()):
                     yield base + found + 1
                 found = block.find(b"\nFrom ", found + 1)
-            tail = block[-404:] if found < 0 else block[max(found - 2, 0) :]
-            if found < 0:
-                # What of the tail was decided already must not be found twice.
-                tail = block[-8:]
+            # Without one that is undecided, only what may be half of one: what was decided must not be found twice.
+            tail = block[-8:] if found < 0 else block[max(found - 2, 0) :]
             if at - told >= _TICK:
                 told = at
                 yield -at
