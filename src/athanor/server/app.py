@@ -25,6 +25,8 @@ from athanor.server import (
     responses,
     routes,
     traces,
+    vector_store_batches,
+    vector_store_files,
     vector_stores,
     vectors,
 )
@@ -45,6 +47,8 @@ ROOMS = (
     models,
     files,
     vector_stores,
+    vector_store_files,
+    vector_store_batches,
     own,
     permissions,
     grade,

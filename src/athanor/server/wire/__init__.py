@@ -7,8 +7,10 @@ from athanor.server.wire.decoding import Incoming, parse
 from athanor.server.wire.messages import CountRequest, MessagesRequest
 from athanor.server.wire.responses import ResponseRequest
 from athanor.server.wire.vector_stores import (
+    FileBatchRequest,
     SearchRequest,
     VectorStoreFileRequest,
+    VectorStoreFileUpdate,
     VectorStoreRequest,
     VectorStoreUpdate,
 )
@@ -20,12 +22,14 @@ __all__ = [
     "CompletionRequest",
     "CountRequest",
     "EmbeddingRequest",
+    "FileBatchRequest",
     "Incoming",
     "MessagesRequest",
     "RerankRequest",
     "ResponseRequest",
     "SearchRequest",
     "VectorStoreFileRequest",
+    "VectorStoreFileUpdate",
     "VectorStoreRequest",
     "VectorStoreUpdate",
     "parse",

@@ -1,0 +1,274 @@
+"""`/v1/vector_stores/{id}/files`: the uploads of a knowledge base."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Query
+
+from athanor.errors import NotFoundError
+from athanor.gateway import App
+from athanor.governance import Right, may, require
+from athanor.rag import Ingestion
+from athanor.server.auth import application, principal
+from athanor.server.reach import reach, reader
+from athanor.server.wire import VectorStoreFileRequest, VectorStoreFileUpdate
+from athanor.types import (
+    Attributes,
+    Document,
+    DocumentStatus,
+    File,
+    Job,
+    JobState,
+    KnowledgeBase,
+    Principal,
+    Reader,
+)
+
+router = APIRouter(prefix="/v1/vector_stores/{store}", tags=["knowledge"], dependencies=[Depends(reach)])
+Row = TypeVar("Row")
+State = Literal["in_progress", "completed", "failed", "cancelled"]
+WAITING = frozenset({JobState.QUEUED, JobState.RUNNING})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paging:
+    """A window on a list that is ordered by its time of making."""
+
+    limit: int
+    order: str
+    after: str | None
+    before: str | None
+
+    def cut(self, rows: Sequence[Row], place: Callable[[Row], tuple[float, str]]) -> tuple[list[Row], bool]:
+        """The rows of the window, and whether more follow. `place` is when a row was made, and its id.
+
+        Raises:
+            NotFoundError: `after` or `before` is not in the list.
+        """
+        ordered = sorted(rows, key=place, reverse=self.order == "desc")
+        ids = [place(row)[1] for row in ordered]
+        first = 0 if self.after is None else _at(ids, self.after, "after") + 1
+        end = len(ordered) if self.before is None else _at(ids, self.before, "before")
+        window = ordered[first:end]
+        if self.before is not None and self.after is None:
+            return window[-self.limit :], len(window) > self.limit
+        return window[: self.limit], len(window) > self.limit
+
+
+def _at(ids: list[str], wanted: str, where: str) -> int:
+    try:
+        return ids.index(wanted)
+    except ValueError:
+        raise NotFoundError(f"There is no {wanted!r} in this list.", where=where) from None
+
+
+async def paging(
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Literal["asc", "desc"] = "desc",
+    after: str | None = None,
+    before: str | None = None,
+) -> Paging:
+    return Paging(limit=limit, order=order, after=after, before=before)
+
+
+PAGING = Depends(paging)
+
+
+def page(data: list[dict[str, Any]], more: bool) -> dict[str, Any]:
+    """One page of a list in OpenAI's shape."""
+    ids = [entry["id"] for entry in data]
+    edges = {"first_id": ids[0] if ids else None, "last_id": ids[-1] if ids else None}
+    return {"object": "list", "data": data, **edges, "has_more": more}
+
+
+@router.post("/files", summary="Add an uploaded file")
+async def add(
+    store: str,
+    body: VectorStoreFileRequest,
+    app: App = Depends(application),
+    who: Principal = Depends(principal),
+    sees: Reader = Depends(reader),
+) -> dict[str, Any]:
+    require(who, Right.BUILD)
+    base = await app.knowledge.base(store, reader=sees)
+    tokens = body.chunking_strategy.tokens() if body.chunking_strategy else None
+    found = await own_files(app, [body.file_id], who)
+    await attach(app, base, found, who, attributes={body.file_id: body.attributes or {}}, chunk_tokens=tokens)
+    return await _file(app, base, body.file_id, sees)
+
+
+@router.post("/files/{file}", summary="Replace the attributes of a file")
+async def update(
+    store: str,
+    file: str,
+    body: VectorStoreFileUpdate,
+    app: App = Depends(application),
+    who: Principal = Depends(principal),
+    sees: Reader = Depends(reader),
+) -> dict[str, Any]:
+    require(who, Right.BUILD)
+    base = await app.knowledge.base(store, reader=sees)
+    document = await _of_file(app, base, file, sees)
+    if document is None:
+        raise _not_in(file)
+    changed = await to_thread.run_sync(app.store.knowledge.set_attributes, document.id, body.attributes or {})
+    return document_row(base, changed)
+
+
+@router.get("/files/{file}/content", summary="The text that was read from a file")
+async def content(
+    store: str,
+    file: str,
+    app: App = Depends(application),
+    _: Principal = Depends(principal),
+    sees: Reader = Depends(reader),
+) -> dict[str, Any]:
+    base = await app.knowledge.base(store, reader=sees)
+    document = await _of_file(app, base, file, sees)
+    if document is None:
+        raise _not_in(file)
+    text = await app.knowledge.text(document.id, reader=sees)
+    data = [{"type": "text", "text": text}]
+    return {"object": "vector_store.file_content.page", "data": data, "has_more": False, "next_page": None}
+
+
+@router.get("/files", summary="List the files of a knowledge base")
+async def list_files(
+    store: str,
+    filter: State | None = None,  # noqa: A002  OpenAI's name
+    app: App = Depends(application),
+    _: Principal = Depends(principal),
+    sees: Reader = Depends(reader),
+    paging: Paging = PAGING,
+) -> dict[str, Any]:
+    base = await app.knowledge.base(store, reader=sees)
+    rows = [document_row(base, d) for d in await app.knowledge.documents(base, reader=sees) if d.file]
+    return listed(rows, filter, paging)
+
+
+@router.get("/files/{file}", summary="One file of a knowledge base, and whether it is ready")
+async def get_file(
+    store: str,
+    file: str,
+    app: App = Depends(application),
+    _: Principal = Depends(principal),
+    sees: Reader = Depends(reader),
+) -> dict[str, Any]:
+    base = await app.knowledge.base(store, reader=sees)
+    return await _file(app, base, file, sees)
+
+
+@router.delete("/files/{file}", summary="Take a file out of a knowledge base")
+async def detach(
+    store: str,
+    file: str,
+    app: App = Depends(application),
+    who: Principal = Depends(principal),
+    sees: Reader = Depends(reader),
+) -> dict[str, Any]:
+    require(who, Right.BUILD)
+    base = await app.knowledge.base(store, reader=sees)
+    document = await _of_file(app, base, file, sees)
+    if document is None:
+        raise _not_in(file)
+    await app.knowledge.remove(document.id, reader=sees, by=who)
+    return {"id": file, "object": "vector_store.file.deleted", "deleted": True}
+
+
+async def own_files(app: App, ids: Sequence[str], who: Principal) -> list[File]:
+    """The uploads with these ids.
+
+    Raises:
+        NotFoundError: there is none, or it is another's: in the same words.
+    """
+    files = []
+    for file in ids:
+        found = await to_thread.run_sync(app.store.files.get, file)
+        if found.principal != who.id and not may(who, Right.ADMINISTER):
+            # Another's file is not there, in the store's own words.
+            raise NotFoundError(f"There is no file {file!r}.")
+        files.append(found)
+    return files
+
+
+async def attach(
+    app: App,
+    base: KnowledgeBase,
+    files: Sequence[File],
+    who: Principal,
+    *,
+    attributes: Mapping[str, Attributes] | None = None,
+    chunk_tokens: int | None = None,
+) -> Job:
+    """Queue the ingestion of uploads; `chunk_tokens` is the most tokens of a passage."""
+    # The id keeps two uploads of one name apart, as this API promises.
+    named = {f"{file.id}/{file.name}": file.id for file in files}
+    # The chunker aims at a size and goes up to 1.6 times it.
+    target = None if chunk_tokens is None else chunk_tokens * 5 // 8
+    return await app.ingestion.enqueue_files(base, named, attributes=attributes, chunk_tokens=target, by=who)
+
+
+def listed(rows: list[dict[str, Any]], state: State | None, window: Paging) -> dict[str, Any]:
+    kept = [row for row in rows if state is None or row["status"] == state]
+    return page(*window.cut(kept, lambda row: (row["created_at"], row["id"])))
+
+
+async def _of_file(app: App, base: KnowledgeBase, file: str, sees: Reader) -> Document | None:
+    documents = await app.knowledge.documents(base, reader=sees)
+    return next((document for document in documents if document.file == file), None)
+
+
+async def _file(app: App, base: KnowledgeBase, file_id: str, sees: Reader) -> dict[str, Any]:
+    document = await _of_file(app, base, file_id, sees)
+    if document is not None:
+        return document_row(base, document)
+    try:
+        file = await to_thread.run_sync(app.store.files.get, file_id)
+    except NotFoundError:
+        raise _not_in(file_id) from None
+    if not sees.everything and f"principal:{file.principal}" not in sees.identities:
+        # What became of another's upload is told only by a document that one may read.
+        raise _not_in(file_id)
+    jobs = await to_thread.run_sync(lambda: app.store.jobs.list(kind=Ingestion.KIND, limit=1000))
+    asked = [job for job in jobs if file.id in dict(job.arguments.get("files", {})).values()]
+    if not asked or asked[0].arguments["knowledge_base"] != base.id:
+        raise _not_in(file_id)
+    waiting = asked[0].state in {JobState.QUEUED, JobState.RUNNING}
+    return file_row(base, file.id, file.size, file.created_at, "in_progress" if waiting else "failed", asked[0].message)
+
+
+def _not_in(file: str) -> NotFoundError:
+    return NotFoundError("This file is not in the knowledge base.", where=file)
+
+
+def document_row(base: KnowledgeBase, document: Document) -> dict[str, Any]:
+    status = "completed" if document.status is DocumentStatus.READY else "failed"
+    assert document.file is not None
+    return file_row(
+        base, document.file, document.size, document.created_at, status, document.error, document.attributes
+    )
+
+
+def file_row(
+    base: KnowledgeBase,
+    file: str,
+    size: int,
+    created: float,
+    status: str,
+    error: str | None,
+    attributes: Attributes | None = None,
+) -> dict[str, Any]:
+    return {
+        "id": file,
+        "object": "vector_store.file",
+        "created_at": int(created),
+        "vector_store_id": base.id,
+        "usage_bytes": size,
+        "status": status,
+        "last_error": {"code": "invalid_file", "message": error} if status == "failed" else None,
+        "attributes": dict(attributes or {}),
+    }
