@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy
 import pytest
@@ -64,10 +65,14 @@ def test_a_runtime_with_other_vectors_is_refused(settings, monkeypatch):
 
     monkeypatch.setattr(runtimes, "OpenVINOModel", Different)
     assert load_encoder(numpy, settings, 1, spin=False, runtime="auto").runtime == "onnxruntime"
-    with pytest.raises(ModelError, match="differ"):
+    with pytest.raises(ModelError, match=r"differ|quantises"):
         load_encoder(numpy, settings, 1, spin=False, runtime="openvino")
 
 
 def test_without_openvino_onnx_runtime_does_it(settings, monkeypatch):
     monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
     assert load_encoder(numpy, settings, 1, spin=False, runtime="auto").runtime == "onnxruntime"
+
+
+def test_a_file_that_quantises_as_it_runs_is_told_by_its_operations(settings):
+    assert runtimes.quantises(Path(settings["model"])) == ("minilm" not in settings["model"])

@@ -140,7 +140,7 @@ class Documents(Lookup):
             return self.document(document, conn=c)
 
     def set_stamps(self, stamps: Mapping[str, str], *, conn: Connection | None = None) -> None:
-        """Give documents (by id) new stamps. Nothing that a search sees changes; ids that are not there are left out."""
+        """Give documents (by id) new stamps; ids that are not there are left out. No search sees a change."""
         with self._db.writing(conn) as c:
             for document, stamp in stamps.items():
                 c.execute(update(t.documents).where(t.documents.c.id == document).values(stamp=stamp))
