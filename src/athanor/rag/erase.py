@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,21 +16,13 @@ from athanor.observe import Action, AuditLog
 from athanor.rag.index import decode
 from athanor.rag.indexes import Indexes
 from athanor.rag.permissions import no_match
+from athanor.rag.repeats import needles_of, rare, speaks_of
 from athanor.store import Store
 from athanor.store.erasure import Held
 from athanor.types import Document, KnowledgeBase, Principal
 
-SHINGLE = 8
-"""A text that repeats so many words of a document in a row speaks of it."""
-NEEDLES = 12
-"""Stretches of the text that are looked for in the raw files of the database."""
-NEEDLE = (24, 48)
-"""Characters of such a stretch, at least and at most."""
 REMEMBERED = 1000
 """Erasures, the newest, that a start looks at."""
-RARE = 8
-"""Words of the document that are looked for in the text index."""
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +93,7 @@ class Eraser:
         held = {document.id: self._store.erasure.held(document.id) for document in found}
         texts = [text for one in held.values() for text in self._texts(one)]
         ids = [document.id for document in found]
-        speaks = _speaks(ids, texts)
+        speaks = speaks_of(ids, texts)
         results = self._results(ids)
         self._store.tombstones.add(frozenset(ids))
         with self._store.write() as conn:
@@ -246,7 +236,7 @@ class Eraser:
             yield Check(where="by id", found=sum(self._there(one, conn) for one in ids), tried=len(ids))
             versions = [self._there(d.id, conn, v) for d in found for v in range(1, d.version + 1)]
             yield Check(where="versions", found=sum(versions), tried=len(versions))
-            words = _rare(texts)
+            words = rare(texts)
             hits = [
                 hit for word in words for hit, _ in store.chunks.search_text(base.id, [word], limit=1000, conn=conn)
             ]
@@ -255,7 +245,7 @@ class Eraser:
                 yield Check(where=kind, found=len(keys), tried=1)
             names = _names(held)
             kept = store.erasure.referenced(names, conn)
-            repeated = store.erasure.repeated(needles := _needles(texts), conn)
+            repeated = store.erasure.repeated(needles := needles_of(texts), conn)
         yield self._dense(base, held, chunks)
         left = [one for one in names - kept if store.blobs.exists(one)]
         yield Check(where="blobs on disk", found=len(left), tried=len(names - kept))
@@ -296,34 +286,3 @@ class Eraser:
 
 def _names(held: Mapping[str, Held]) -> set[str]:
     return {sha256 for one in held.values() for sha256 in one.sha256}
-
-
-def _speaks(ids: Sequence[str], texts: Sequence[str]) -> Callable[[str], bool]:
-    """Does a text name one of the documents by its id, or repeat `SHINGLE` words of them in a row."""
-    shingles = {hash(one) for text in texts for one in _shingles(text)}
-
-    def speaks(text: str) -> bool:
-        if any(one in text for one in ids):
-            return True
-        # Stored as JSON: a line break is a backslash and an n there.
-        return any(hash(one) in shingles for one in _shingles(text.replace("\\n", " ").replace("\\t", " ")))
-
-    return speaks
-
-
-def _shingles(text: str) -> Iterable[tuple[str, ...]]:
-    words = [word.lower() for word in _WORD.findall(text)]
-    return (tuple(words[at : at + SHINGLE]) for at in range(len(words) - SHINGLE + 1))
-
-
-def _rare(texts: Sequence[str]) -> list[str]:
-    """The rarest words of the document itself, the longest first."""
-    counted = Counter(word for text in texts for word in _WORD.findall(text) if len(word) > 3)
-    return sorted(counted, key=lambda word: (counted[word], -len(word), word))[:RARE]
-
-
-def _needles(texts: Sequence[str]) -> list[str]:
-    """Stretches of single lines, spread over the texts."""
-    lines = [line.strip() for text in texts for line in text.splitlines() if len(line.strip()) >= NEEDLE[0]]
-    step = max(1, len(lines) // NEEDLES)
-    return [line[: NEEDLE[1]] for line in lines[::step][:NEEDLES]]
