@@ -17,10 +17,12 @@ import uvicorn
 from athanor.config import load_settings
 from athanor.gateway import App, open_app
 from athanor.governance import Grant
+from athanor.rag import Ingestion
 from athanor.server import create_app, front
 from athanor.server.protocol import bounded
 from athanor.testing import HashEmbedder, OverlapReranker
 from athanor.types import ApiKey, Limits, RoleName
+from athanor.worker.runner import Runner
 
 
 @dataclass(slots=True)
@@ -47,6 +49,24 @@ class Inside:
     ) -> tuple[int, dict[str, Any], Mapping[str, str]]:
         body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
         return await self.call("POST", "/v1/chat/completions", headers, body)
+
+
+@asynccontextmanager
+async def working(app: App) -> AsyncIterator[None]:
+    """Run the ingestion jobs of `app` as long as the block."""
+    runner = Runner(app.store, {Ingestion.KIND: app.ingestion.run})
+
+    async def work() -> None:
+        while True:
+            if not await runner.run_once():
+                await asyncio.sleep(0.02)
+
+    task = asyncio.create_task(work())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from athanor.types import Access, RoleName
-from tests.server.inside import Inside, inside
+from tests.server.inside import Inside, inside, working
 
 pytestmark = pytest.mark.anyio
 BIRDS = {"heron.txt": "The heron nests in tall alders.", "swift.txt": "The swift sleeps while it flies."}
@@ -26,7 +26,7 @@ def speak(server: Inside, role: RoleName = RoleName.DEVELOPER, name: str = "buil
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Inside]:
-    async with inside(tmp_path) as made:
+    async with inside(tmp_path) as made, working(made.app):
         yield made
 
 
@@ -143,7 +143,7 @@ async def test_what_cannot_be_done_is_refused(server: Inside) -> None:
     sizes = {"max_chunk_size_tokens": 400, "chunk_overlap_tokens": 100}
     with pytest.raises(openai.BadRequestError, match="overlap"):
         await client.vector_stores.files.create(
-            ids["heron.txt"],
+            file_id=ids["heron.txt"],
             vector_store_id=store,
             chunking_strategy={"type": "static", "static": sizes},  # type: ignore[arg-type]
         )

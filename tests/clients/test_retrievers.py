@@ -1,0 +1,51 @@
+"""The code of the guide, as it stands there."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from anyio import to_thread
+from openai import OpenAI
+
+from athanor.types import RoleName
+from tests.server.inside import inside, working
+
+pytest.importorskip("langchain_core")
+pytestmark = pytest.mark.anyio
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "retrievers.md"
+
+
+def block(heading: str) -> dict[str, Any]:
+    """What the Python below a heading of the guide defines."""
+    section = GUIDE.read_text().partition(f"## {heading}\n")[2]
+    code = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert code is not None
+    names: dict[str, Any] = {"__name__": "guide"}
+    exec(code[1], names)
+    return names
+
+
+def fill(client: OpenAI) -> None:
+    store = client.vector_stores.create(name="docs")
+    file = client.files.create(file=("heron.txt", b"The heron nests in tall alders."), purpose="user_data")
+    added = client.vector_stores.files.create_and_poll(
+        file.id, vector_store_id=store.id, attributes={"year": 2020}, poll_interval_ms=50
+    )
+    assert added.status == "completed", added.last_error
+
+
+async def test_langchain_finds_passages_with_their_source(tmp_path: Path) -> None:
+    retriever = block("LangChain")["AthanorRetriever"]
+    async with inside(tmp_path) as server, working(server.app):
+        _, headers = server.key("builder", RoleName.DEVELOPER)
+        key = headers["authorization"].removeprefix("Bearer ")
+        client = OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0)
+        await to_thread.run_sync(fill, client)
+        (found,) = await to_thread.run_sync(partial(retriever(client=client).invoke, "Where does the heron nest?"))
+    assert "alders" in found.page_content
+    assert found.metadata["source"].endswith("heron.txt")
+    assert found.metadata["year"] == 2020
