@@ -244,3 +244,9 @@ def test_messages_begin_where_they_begin_whatever_the_pieces(
         assert [entry.key for entry in box.entries(keys[-1]) if not isinstance(entry, float)] == keys[-1:]
     finally:
         box.close()
+
+
+async def test_an_entry_without_a_name_gets_one(tmp_path: Path) -> None:
+    path = put(tmp_path, "a.zip", make_zip({"Xa": "a", "b.txt": "b"}).replace(b"Xa", b"\0a"))
+    async with ParserPool() as pool:
+        assert [m.name for m in await listed(pool, path)] == ["unnamed", "b.txt"]

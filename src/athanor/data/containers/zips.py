@@ -53,7 +53,7 @@ class OpenZip:
         # All of them whatever `start`: a name depends on those before it.
         names, found = Names(), self._archive.filelist
         for number, info in enumerate(found):
-            if info.is_dir():
+            if info.filename.endswith("/"):  # `is_dir` fails of an empty name
                 continue
             name = names.unique(clean_name(_decoded(info), windows=info.create_system == 0))
             yield Entry(
