@@ -14,7 +14,7 @@ from athanor.errors import NotFoundError
 from athanor.observe import Action, AuditLog
 from athanor.rag.ingest import IngestionRun
 from athanor.store import Store
-from athanor.types import Job, KnowledgeBase, Principal
+from athanor.types import Attributes, Job, KnowledgeBase, Principal
 
 
 class Ingestion:
@@ -46,9 +46,25 @@ class Ingestion:
         arguments = {"knowledge_base": base.id, "folder": str(folder), **({"full": True} if full else {})}
         return await to_thread.run_sync(self._enqueue, arguments, 0, by)
 
-    async def enqueue_files(self, base: KnowledgeBase, files: Mapping[str, str], *, by: Principal | None = None) -> Job:
-        """Queue a job that adds uploaded files: source name → file id. A name that is there already is replaced."""
-        arguments = {"knowledge_base": base.id, "files": dict(files)}
+    async def enqueue_files(
+        self,
+        base: KnowledgeBase,
+        files: Mapping[str, str],
+        *,
+        attributes: Mapping[str, Attributes] | None = None,
+        chunk_tokens: int | None = None,
+        by: Principal | None = None,
+    ) -> Job:
+        """Queue a job that adds uploaded files: source name → file id. A name that is there already is replaced.
+
+        `attributes` are those of each document, by file id; `chunk_tokens` is the size of a passage in place of the
+        server's.
+        """
+        arguments: dict[str, Any] = {"knowledge_base": base.id, "files": dict(files)}
+        if attributes:
+            arguments["attributes"] = {file: dict(values) for file, values in attributes.items() if values}
+        if chunk_tokens is not None:
+            arguments["chunk_tokens"] = chunk_tokens
         return await to_thread.run_sync(self._enqueue, arguments, len(files), by)
 
     def _enqueue(self, arguments: Mapping[str, Any], total: int, by: Principal | None) -> Job:
@@ -66,9 +82,8 @@ class Ingestion:
             JobError: the embedder does not come back.
         """
         base = await to_thread.run_sync(self._store.knowledge.get, job.arguments["knowledge_base"])
-        return await IngestionRun(job, base, self._store, self._parsers, self._embedder, self._chunk_tokens).run(
-            self._workers
-        )
+        tokens = int(job.arguments.get("chunk_tokens", self._chunk_tokens))
+        return await IngestionRun(job, base, self._store, self._parsers, self._embedder, tokens).run(self._workers)
 
 
 def _existing(folder: Path) -> Path:
