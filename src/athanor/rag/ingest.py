@@ -223,6 +223,7 @@ class IngestionRun:
             updated_at=now,
             file=source.file if source else None,
             stamp=source.stamp if source else "",
+            attributes=self._job.arguments.get("attributes", {}).get(source.file, {}) if source else {},
         )
 
     async def _reject(self, blank: Document, error: DocumentError) -> None:
