@@ -25,7 +25,8 @@ def block(heading: str) -> dict[str, Any]:
     code = re.search(r"```python\n(.*?)```", section, re.DOTALL)
     assert code is not None
     names: dict[str, Any] = {"__name__": "guide"}
-    exec(code[1], names)
+    # Without this file's own postponed annotations, which a reader of the guide does not have.
+    exec(compile(code[1], str(GUIDE), "exec", dont_inherit=True), names)
     return names
 
 
