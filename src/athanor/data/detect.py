@@ -140,9 +140,8 @@ def sniff(head: bytes, path: Path, name: str) -> Seen:
         return Seen(label=label)
     if looks_like_mail(head, name):
         return Seen(mime=_MAIL)
-    if _HTML_START.match(_ascii(head), _LEADING.match(_ascii(head)).end()):  # type: ignore[union-attr]
-        return Seen(mime=_HTML)
-    return Seen()
+    html = _HTML_START.match(_ascii(head), _LEADING.match(_ascii(head)).end())  # type: ignore[union-attr]
+    return Seen(mime=_HTML if html else "")
 
 
 def _foreign(head: bytes) -> str:
