@@ -143,7 +143,7 @@ class _Page:
             Tag(
                 "span",
                 "a-small",
-                text="PDF, Office, mail, archives, HTML, code, text. A file of the same name replaces the old one.",
+                text="PDF, Office, mail, HTML, code, text. A file of the same name replaces the old one.",
             )
             Tag("input", "a-hidden", type="file", multiple=True, aria_label="Choose files to add")
         Tag("ul", "a-files", id_="uploads", aria_live="polite")
