@@ -22,7 +22,7 @@ DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
-    NotImplementedError,
+    RuntimeError,
     OSError,
     ValueError,
     struct.error,
