@@ -78,9 +78,9 @@ async def test_evaluations_and_versions_are_drawn(site: Site, tmp_path: Path) ->
         assert words in page
 
 
-async def test_quality_is_for_those_who_build(site: Site, tmp_path: Path) -> None:
+async def test_quality_is_for_administrators(site: Site, tmp_path: Path) -> None:
     base = await filled(site, tmp_path / "docs")
-    await site.log_in(site.principal("bob", RoleName.USER))
+    await site.log_in(site.principal("bob", RoleName.DEVELOPER))
     page = await seen(site, f"/console/quality?base={base.id}")
     assert "may not do this" in page
     assert "Versions of the settings" not in page

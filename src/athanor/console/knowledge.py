@@ -27,7 +27,7 @@ from athanor.console.widgets import (
 )
 from athanor.console.words import many, size
 from athanor.errors import AthanorError
-from athanor.governance import Right, require
+from athanor.governance import Right, may, require
 from athanor.types import OPEN, Document, DocumentStatus, KnowledgeBase
 
 ROWS = 200
@@ -130,7 +130,7 @@ class _Page:
                 Tag("p", "a-small a-muted", text=", ".join(facts))
             goto("chat", "Ask", f"/console/?base={base.id}", css="is-small")
             goto("trace", "Lab", f"/console/lab?base={base.id}", css="is-small")
-            if may_edit(self._principal):
+            if may(self._principal, Right.ADMINISTER):
                 goto("costs", "Quality", f"/console/quality?base={base.id}", css="is-small")
             if may_edit(self._principal):
                 square("trash", f"Delete {base.name}", self._ask_delete_base, css="is-small")

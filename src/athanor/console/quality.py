@@ -30,7 +30,8 @@ async def show(request: Request, base: str = "") -> None:
             Tag("p", text="Each measure with its 95 % interval, evaluation by evaluation.")
         body = Tag("div", "a-stack")
     try:
-        require(here.principal, Right.BUILD)
+        # Figures of a whole base tell of documents that are closed to others.
+        require(here.principal, Right.ADMINISTER)
         found = await app.knowledge.base(base, reader=await app.reader(here.principal))
         made = await to_thread.run_sync(app.store.evaluations.list, found.id)
         versions = await to_thread.run_sync(app.store.versions.list, found.id)
@@ -46,7 +47,7 @@ async def show(request: Request, base: str = "") -> None:
         if made:
             _plots(sorted(made, key=lambda evaluation: evaluation.created_at)[-SHOWN:])
         else:
-            empty("books", "Not measured yet", f"Run: athanor kb eval {found.name}")
+            empty("books", "Not measured yet", "Evaluations of this base are drawn here once they are stored.")
         _versions(found, versions)
 
 
