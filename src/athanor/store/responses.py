@@ -29,7 +29,7 @@ class Responses(Repository):
             ConflictError: its id is taken.
         """
         values = {column.name: getattr(response, column.name) for column in t.responses.c}
-        if self._tombstones.named(orjson.dumps([values["items"], values["body"]]).decode()):
+        if self._tombstones and self._tombstones.named(orjson.dumps([values["items"], values["body"]]).decode()):
             return
         with self._db.writing(conn) as c:
             c.execute(insert(t.responses), values | {"items": list(response.items), "body": dict(response.body)})

@@ -17,6 +17,10 @@ class Tombstones:
         """Refuse whatever names one of these from now on. Before they are erased, or something slips through."""
         self._ids |= documents
 
+    def __bool__(self) -> bool:
+        """Was anything erased. Without it no text need be made to look through."""
+        return bool(self._ids)
+
     def named(self, text: str) -> bool:
         """Does `text` name a document that was erased."""
         return bool(self._ids) and not self._ids.isdisjoint(_ID.findall(text))
