@@ -77,9 +77,7 @@ class OpenZip:
             with self._archive.open(info) as file:
                 while data := file.read(PIECE):
                     yield data
-        except (*DAMAGE, RuntimeError, MemoryError) as error:
-            if isinstance(error, MemoryError):
-                raise
+        except DAMAGE as error:
             message = f"The entry is damaged ({str(error)[:200] or type(error).__name__})."
             raise DocumentError(message, reason="corrupt", where=name) from error
 
