@@ -21,17 +21,15 @@ from tests.rag.vectors import DIMENSION, unit, units
 COUNT = 400
 
 
+SMALL = {"few": 100, "later": 50}
+"""A graph above 100 rows, extended by 50."""
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     store = Store.open(f"sqlite:///{tmp_path / 'test.db'}", blobs=tmp_path / "blobs")
     yield store
     store.close()
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A graph above 100 rows, extended by 50."""
-    monkeypatch.setattr("athanor.rag.indexes.SIZES", {"few": 100, "later": 50})
 
 
 @pytest.fixture
@@ -63,7 +61,7 @@ def folder(tmp_path: Path) -> Path:
 
 def opened(store: Store, base: KnowledgeBase, folder: Path) -> tuple[Indexes, LiveIndex]:
     """After the merges."""
-    indexes = Indexes(store, folder)
+    indexes = Indexes(store, folder, sizes=SMALL)
     index = indexes.current(base)
     indexes.settle()
     return indexes, index
@@ -201,7 +199,7 @@ def test_a_crash_while_writing_leaves_the_former_files_in_force(
     assert indexes.verify(base) == []
     indexes.close()
     monkeypatch.undo()
-    assert len(Indexes(store, folder).current(base)) == COUNT + 90
+    assert len(Indexes(store, folder, sizes=SMALL).current(base)) == COUNT + 90
     assert built == [COUNT]
 
 

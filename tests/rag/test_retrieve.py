@@ -262,11 +262,8 @@ async def test_a_cap_leaves_room_for_other_documents(store: Store) -> None:
     assert [hit.source for hit in await retriever.search(capped, "tulip", limit=5)] == ["long", "long", "short"]
 
 
-async def test_the_files_of_the_index_go_with_the_base(
-    store: Store, base: KnowledgeBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("athanor.rag.indexes.SIZES", {"few": 2, "later": 1})
-    indexes = Indexes(store, tmp_path / "vectors")
+async def test_the_files_of_the_index_go_with_the_base(store: Store, base: KnowledgeBase, tmp_path: Path) -> None:
+    indexes = Indexes(store, tmp_path / "vectors", sizes={"few": 2, "later": 1})
     retriever = Retriever(store, WordEmbedder(), indexes=indexes)
     assert retriever.indexes is indexes
     before = [hit.source for hit in await retriever.search(base, "tulips flower")]

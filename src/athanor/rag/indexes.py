@@ -6,7 +6,9 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from athanor.errors import NotFoundError
 from athanor.rag.index import VectorIndex
@@ -18,9 +20,6 @@ from athanor.store.vectors_postgresql import PostgreSQLVectors
 from athanor.types import KnowledgeBase
 
 log = logging.getLogger(__name__)
-
-SIZES: dict[str, int] = {}
-"""Arguments of every `LiveIndex`, so that tests can have graphs of few rows."""
 
 _AGAIN = 300.0
 """Seconds until a merge that failed (a full disk) is tried again. Searches are right meanwhile, and slower."""
@@ -39,13 +38,21 @@ class _Entry:
 class Indexes:
     """The vector indexes of all bases, brought up to date when they are asked for. Threads share one."""
 
-    def __init__(self, store: Store, folder: Path | None = None, *, pgvector: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        folder: Path | None = None,
+        *,
+        pgvector: bool = False,
+        sizes: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         """Indexes of the bases in `store`.
 
         Args:
             folder: where the files of large indexes are kept, one folder for each base; `None` keeps them in memory.
             pgvector: search in PostgreSQL where the store is one that has the extension; off because it is several
                 times slower than an index in this process (`design/vectors.md`), and of use where memory is dear.
+            sizes: arguments of every `LiveIndex` in place of its defaults.
         """
         self._pgvector = PostgreSQLVectors(store.database) if pgvector else None
         if self._pgvector is not None and not self._pgvector.available():
@@ -54,6 +61,7 @@ class Indexes:
         self._remote: dict[str, PostgreSQLIndex] = {}
         self._store = store
         self._folder = folder
+        self._sizes = sizes
         self._entries: dict[str, _Entry] = {}
         self._lock = threading.Lock()
         self._due: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -153,7 +161,7 @@ class Indexes:
         folder = self._files(base.id)
         thorough = index is None
         if index is None and folder is not None:
-            index = LiveIndex.open(base.dimension, folder, **SIZES)
+            index = LiveIndex.open(base.dimension, folder, **self._sizes)
         if index is not None:
             try:
                 changes = self._store.chunks.changes(base.id, index.revision)
@@ -164,7 +172,7 @@ class Indexes:
                 log.warning("The vector index of %s is made anew: %s", base.name, error)
             else:
                 return index
-        index = LiveIndex(base.dimension, folder, **SIZES)
+        index = LiveIndex(base.dimension, folder, **self._sizes)
         index.apply(self._store.chunks.changes(base.id, 0))
         return index
 
