@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Protocol
 
 import openai
 import pytest
@@ -18,16 +20,29 @@ pytestmark = pytest.mark.anyio
 BIRDS = {"heron.txt": "The heron nests in tall alders.", "swift.txt": "The swift sleeps while it flies."}
 
 
-def speak(server: Inside, role: RoleName = RoleName.DEVELOPER, name: str = "builder") -> AsyncOpenAI:
-    _, headers = server.key(name, role)
-    key = headers["authorization"].removeprefix("Bearer ")
-    return AsyncOpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0)
-
-
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Inside]:
     async with inside(tmp_path) as made, working(made.app):
         yield made
+
+
+class Speak(Protocol):
+    def __call__(self, role: RoleName = RoleName.DEVELOPER, name: str = "builder") -> AsyncOpenAI: ...
+
+
+@pytest.fixture
+async def speak(server: Inside) -> AsyncIterator[Speak]:
+    """Makes clients, and closes them in the loop that they were used in."""
+    async with AsyncExitStack() as stack:
+
+        def one(role: RoleName = RoleName.DEVELOPER, name: str = "builder") -> AsyncOpenAI:
+            _, headers = server.key(name, role)
+            key = headers["authorization"].removeprefix("Bearer ")
+            client = AsyncOpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0)
+            stack.push_async_callback(client.close)
+            return client
+
+        yield one
 
 
 async def filled(client: AsyncOpenAI) -> tuple[str, dict[str, str]]:
@@ -44,8 +59,8 @@ async def filled(client: AsyncOpenAI) -> tuple[str, dict[str, str]]:
     return store.id, ids
 
 
-async def test_search_filters_by_attributes(server: Inside) -> None:
-    client = speak(server)
+async def test_search_filters_by_attributes(speak: Speak) -> None:
+    client = speak()
     store, ids = await filled(client)
 
     async def found(filters: dict[str, object], **more: object) -> set[str]:
@@ -67,8 +82,8 @@ async def test_search_filters_by_attributes(server: Inside) -> None:
             await found(wrong)
 
 
-async def test_scores_keep_the_order_and_obey_the_threshold(server: Inside) -> None:
-    client = speak(server)
+async def test_scores_keep_the_order_and_obey_the_threshold(speak: Speak) -> None:
+    client = speak()
     store, _ = await filled(client)
     scores = [hit.score for hit in (await client.vector_stores.search(store, query=["heron", "alders"])).data]
     assert scores == sorted(scores, reverse=True)
@@ -78,8 +93,8 @@ async def test_scores_keep_the_order_and_obey_the_threshold(server: Inside) -> N
     assert [hit.score for hit in kept.data] == scores[:1]
 
 
-async def test_files_are_listed_by_pages_and_read(server: Inside) -> None:
-    client = speak(server)
+async def test_files_are_listed_by_pages_and_read(speak: Speak) -> None:
+    client = speak()
     store, ids = await filled(client)
     for order in ("asc", "desc"):
         listed = [file.id async for file in client.vector_stores.files.list(store, limit=1, order=order)]  # type: ignore[arg-type]
@@ -89,8 +104,8 @@ async def test_files_are_listed_by_pages_and_read(server: Inside) -> None:
     assert part.text == BIRDS["swift.txt"]
 
 
-async def test_a_batch_is_uploaded_and_polled(server: Inside) -> None:
-    client = speak(server)
+async def test_a_batch_is_uploaded_and_polled(speak: Speak) -> None:
+    client = speak()
     store = await client.vector_stores.create(name="birds")
     files = []
     for name, text in BIRDS.items():
@@ -101,13 +116,13 @@ async def test_a_batch_is_uploaded_and_polled(server: Inside) -> None:
     assert (batch.status, batch.file_counts.completed, batch.file_counts.total) == ("completed", 2, 2)
     listed = [f async for f in client.vector_stores.file_batches.list_files(batch.id, vector_store_id=store.id)]
     assert {file.status for file in listed} == {"completed"}
-    stranger = speak(server, name="other")
+    stranger = speak(name="other")
     with pytest.raises(openai.NotFoundError):
         await stranger.vector_stores.file_batches.retrieve(batch.id, vector_store_id=store.id)
 
 
-async def test_a_store_keeps_what_is_said_of_it_and_expires(server: Inside) -> None:
-    client = speak(server)
+async def test_a_store_keeps_what_is_said_of_it_and_expires(server: Inside, speak: Speak) -> None:
+    client = speak()
     ends = {"anchor": "last_active_at", "days": 2}
     made = await client.vector_stores.create(name="birds", metadata={"a": "b"}, expires_after=ends)  # type: ignore[arg-type]
     assert made.metadata == {"a": "b"}
@@ -121,8 +136,8 @@ async def test_a_store_keeps_what_is_said_of_it_and_expires(server: Inside) -> N
     assert len([store async for store in client.vector_stores.list(limit=2)]) == 4
 
 
-async def test_hidden_documents_are_nowhere(server: Inside) -> None:
-    client = speak(server)
+async def test_hidden_documents_are_nowhere(server: Inside, speak: Speak) -> None:
+    client = speak()
     store, ids = await filled(client)
     hidden = next(d for d in server.app.store.knowledge.documents(store) if d.file == ids["heron.txt"])
     server.app.store.knowledge.set_access(hidden.id, Access(readers=frozenset({"principal:nobody"})))
@@ -137,8 +152,8 @@ async def test_hidden_documents_are_nowhere(server: Inside) -> None:
     assert ids["heron.txt"] not in {hit.file_id for hit in page.data}
 
 
-async def test_what_cannot_be_done_is_refused(server: Inside) -> None:
-    client = speak(server)
+async def test_what_cannot_be_done_is_refused(speak: Speak) -> None:
+    client = speak()
     store, ids = await filled(client)
     sizes = {"max_chunk_size_tokens": 400, "chunk_overlap_tokens": 100}
     with pytest.raises(openai.BadRequestError, match="overlap"):
