@@ -4,7 +4,7 @@ from athanor.governance.books import Books, Search
 from athanor.governance.groups import Groups
 from athanor.governance.keys import Grant, Keys
 from athanor.governance.links import Links
-from athanor.governance.readers import Readers
+from athanor.governance.readers import Readers, reader_of
 from athanor.governance.roles import Right, may, require
 from athanor.governance.scopes import check_door, opens
 from athanor.governance.secrets import Secret
@@ -24,5 +24,6 @@ __all__ = [
     "check_door",
     "may",
     "opens",
+    "reader_of",
     "require",
 ]

@@ -13,6 +13,7 @@ from athanor.observe import Action, AuditLog
 from athanor.rag.permissions import ALL, Permissions
 from athanor.rag.retrieve import Explanation, Retriever
 from athanor.store import Store
+from athanor.store.lookup import missing_document
 from athanor.types import (
     SYSTEM_READER,
     Document,
@@ -173,7 +174,7 @@ class Knowledge:
         with self._store.read() as conn:
             found = self._store.knowledge.document(document, conn=conn)
             if not reader.may_read(found.access):
-                raise _missing(document)
+                raise missing_document(document)
             if found.near is None or reader.everything:
                 return found
             try:
@@ -183,14 +184,14 @@ class Knowledge:
         return found if reader.may_read(near.access) else replace(found, near=None)
 
     async def documents_of(self, hits: Sequence[Hit], *, reader: Reader) -> list[Document]:
-        """The documents that `hits` come from; those deleted or closed meanwhile are left out."""
-        found = []
-        for document in dict.fromkeys(hit.chunk.document for hit in hits):
-            try:
-                found.append(await self.document(document, reader=reader))
-            except NotFoundError:
-                continue
-        return found
+        """The documents that `hits` come from; those deleted or closed meanwhile are left out. `near` is not told."""
+        wanted = dict.fromkeys(hit.chunk.document for hit in hits)
+        found = await to_thread.run_sync(self._store.knowledge.documents_of, wanted)
+        return [
+            replace(document, near=None)
+            for one in wanted
+            if (document := found.get(one)) is not None and reader.may_read(document.access)
+        ]
 
     async def remove(self, document: str, *, reader: Reader, by: Principal | None = None) -> None:
         """Delete a document, all its versions; from the commit on nothing finds it.
@@ -202,7 +203,7 @@ class Knowledge:
         def remove() -> None:
             with self._store.write() as conn:
                 if not reader.may_read(self._store.knowledge.document(document, conn=conn).access):
-                    raise _missing(document)
+                    raise missing_document(document)
                 self._store.knowledge.delete_document(document, conn=conn)
                 self._audit.record(Action.DOCUMENT_DELETED, by=by, subject=document, conn=conn)
 
@@ -257,20 +258,17 @@ class Knowledge:
         """`hits` without those whose document was closed to the reader while the search ran."""
         if reader.everything:
             return hits
-        allowed = set()
-        for document in {hit.chunk.document for hit in hits}:
-            try:
-                self._document(document, reader)
-            except NotFoundError:
-                continue
-            allowed.add(document)
+        found = self._store.knowledge.documents_of({hit.chunk.document for hit in hits})
+        allowed = {one for one, document in found.items() if reader.may_read(document.access)}
         return [hit for hit in hits if hit.chunk.document in allowed]
 
     async def counts(self, base: KnowledgeBase, *, reader: Reader) -> Counts:
         """Documents by state, of those that the reader may read. Those of jobs that still run count as in progress."""
 
         def count() -> Counts:
-            documents = self._documents(base, reader)
+            with self._store.read() as conn:
+                view = self._store.knowledge.view(base.id, reader, conn=conn)
+                states = self._store.knowledge.tally(base.id, view, conn=conn)
             jobs = [
                 job
                 for job in self._store.jobs.list(states=(JobState.QUEUED, JobState.RUNNING), limit=1000)
@@ -278,10 +276,10 @@ class Knowledge:
             ]
             waiting = sum(max(job.total, len(job.arguments.get("files", ()))) - job.done - job.failed for job in jobs)
             return Counts(
-                ready=sum(document.status is DocumentStatus.READY for document in documents),
-                failed=sum(document.status is DocumentStatus.FAILED for document in documents),
+                ready=states.get(DocumentStatus.READY, (0, 0))[0],
+                failed=states.get(DocumentStatus.FAILED, (0, 0))[0],
                 in_progress=max(waiting, len(jobs)),
-                size=sum(document.size for document in documents),
+                size=sum(size for _, size in states.values()),
             )
 
         return await to_thread.run_sync(count)
@@ -306,11 +304,6 @@ class Knowledge:
             return list(questions)
 
         return await to_thread.run_sync(collect)
-
-
-def _missing(document: str) -> NotFoundError:
-    """As the store says it of what is not there."""
-    return NotFoundError(f"There is no document {document!r}.")
 
 
 def checked_query(query: str) -> str:

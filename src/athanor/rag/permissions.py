@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from sqlalchemy import Connection
 
 from athanor.errors import InputError, NotFoundError, PermissionDeniedError
+from athanor.governance import reader_of
 from athanor.observe import Action, AuditLog
 from athanor.store import Store
 from athanor.types import (
@@ -278,15 +279,15 @@ def no_match(base: KnowledgeBase, what: str) -> NotFoundError:
 
 
 def _reasons(person: Principal, groups: Sequence[Group], access: Access) -> tuple[str, ...]:
-    """Why `person` may read; empty where they may not. In step with `governance.Readers`, which decides."""
-    if person.role.value == "admin":
-        return ("administrator",)
-    identities = {f"principal:{person.id}": "named", **{f"group:{g.id}": f"group {g.name}" for g in groups}}
-    if person.team is not None:
-        identities[f"team:{person.team.id}"] = f"team {person.team.name}"
-    cleared = {label: f"cleared for {label} by group {g.name}" for g in groups for label in g.labels}
-    reader = Reader(identities=frozenset(identities), labels=frozenset(cleared))
+    """Why `person` may read; empty where they may not."""
+    reader = reader_of(person, groups)
     if not reader.may_read(access):
         return ()
-    named = ["open to all"] if access.readers is None else [identities[r] for r in access.readers if r in identities]
+    if reader.everything:
+        return ("administrator",)
+    words = {f"principal:{person.id}": "named", **{f"group:{g.id}": f"group {g.name}" for g in groups}}
+    if person.team is not None:
+        words[f"team:{person.team.id}"] = f"team {person.team.name}"
+    cleared = {label: f"cleared for {label} by group {g.name}" for g in groups for label in g.labels}
+    named = ["open to all"] if access.readers is None else [words[one] for one in access.readers if one in words]
     return (*named, *(cleared[label] for label in access.labels))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from athanor.store import tables as t
 from athanor.store.access import access_of, visible
 from athanor.store.bases import Bases, base_row
 from athanor.store.filters import matching
-from athanor.store.views import narrowed, seen_documents, statistics
+from athanor.store.views import among, narrowed, seen_documents, statistics
 from athanor.types import (
     OPEN,
     Document,
@@ -64,6 +65,12 @@ class Lookup(Bases):
         if row is None:
             raise missing_document(document)
         return document_of(row)
+
+    def documents_of(self, documents: Collection[str], *, conn: Connection | None = None) -> dict[str, Document]:
+        """The documents with these ids, by id, at their current version. Those that are not there are left out."""
+        with self._db.reading(conn) as c:
+            rows = c.execute(select_documents().where(among(c, t.documents.c.id, documents)))
+            return {row.id: document_of(row) for row in rows}
 
     def document_by_source(
         self, knowledge_base: str, source: str, *, conn: Connection | None = None
@@ -125,6 +132,17 @@ class Lookup(Bases):
                 return base.documents, chunks
             good = select(func.count()).select_from(t.documents).where(columns.base == base.seq, columns.version > 0)
             return c.scalar(good.where(*seen_documents(c, seen))) or 0, chunks
+
+    def tally(
+        self, knowledge_base: str, view: View | None, *, conn: Connection | None = None
+    ) -> dict[DocumentStatus, tuple[int, int]]:
+        """How many documents of the base (by id) `view` shows, and the bytes of their sources, by state."""
+        columns = t.documents.c
+        query = select(columns.status, func.count().label("documents"), func.sum(columns.size).label("size"))
+        query = query.join(t.knowledge_bases).where(t.knowledge_bases.c.id == knowledge_base)
+        with self._db.reading(conn) as c:
+            rows = c.execute(query.where(*seen_documents(c, view)).group_by(columns.status))
+            return {DocumentStatus(row.status): (row.documents, int(row.size)) for row in rows}
 
     def members(self, knowledge_base: str, container: str, *, conn: Connection | None = None) -> list[Document]:
         """The documents of the base (by id) that came out of the source `container`, by source; not theirs."""
