@@ -13,6 +13,7 @@ from athanor.gateway import App
 from athanor.gateway.batches import DOOR, Batches, batch_id
 from athanor.governance import Right, check_door, require
 from athanor.server.auth import application, context
+from athanor.server.paging import page
 from athanor.server.wire import BatchRequest
 from athanor.types import Context, Job, JobState
 
@@ -52,14 +53,12 @@ async def list_batches(
     before = None if after is None else _job_id(after)
     while len(found) <= limit:
         listing = partial(app.store.jobs.list, kind=Batches.KIND, limit=200, before=before)
-        page = await to_thread.run_sync(listing)
-        found += [job for job in page if job.arguments["principal"] == ctx.principal.id]
-        if len(page) < 200:
+        jobs = await to_thread.run_sync(listing)
+        found += [job for job in jobs if job.arguments["principal"] == ctx.principal.id]
+        if len(jobs) < 200:
             break
-        before = page[-1].id
-    data = [await _wire(job, app) for job in found[:limit]]
-    edges = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
-    return {"object": "list", "data": data, **edges, "has_more": len(found) > limit}
+        before = jobs[-1].id
+    return page([await _wire(job, app) for job in found[:limit]], len(found) > limit)
 
 
 @router.get("/{batch}", summary="How far a batch is, and its files")

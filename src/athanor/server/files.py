@@ -14,6 +14,7 @@ from athanor.errors import NotFoundError
 from athanor.gateway import App
 from athanor.governance import Right, may
 from athanor.server.auth import application, principal
+from athanor.server.paging import page
 from athanor.types import File, Principal
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
@@ -41,9 +42,7 @@ async def list_files(
     owner = None if _sees_all(who) else who.id
     listing = partial(app.store.files.list, principal=owner, purpose=purpose, limit=limit + 1, before=after)
     files = await to_thread.run_sync(listing)
-    page = files[:limit]
-    edges = {"first_id": page[0].id if page else None, "last_id": page[-1].id if page else None}
-    return {"object": "list", "data": [wire(file) for file in page], **edges, "has_more": len(files) > limit}
+    return page([wire(file) for file in files[:limit]], len(files) > limit)
 
 
 @router.get("/{file}", summary="One file's facts")

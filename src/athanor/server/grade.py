@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from functools import partial
+from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict, Field
 
 from athanor.errors import InputError, NotFoundError
 from athanor.gateway import App
@@ -16,11 +16,11 @@ from athanor.rag.groundedness import GradedSentence, Grader, grade, graded_spans
 from athanor.server.answers import passage
 from athanor.server.auth import application, principal
 from athanor.server.reach import key, reader
+from athanor.server.wire import GradeRequest, SourceText
 from athanor.types import ApiKey, Chunk, Citation, Conflict, Hit, Principal, Reader
 
 router = APIRouter(prefix="/api", tags=["athanor"])
 
-MAX_CHARS = 50_000
 MAX_SENTENCES = 200
 """Of a text: each is embedded and, against a knowledge base, a search."""
 MAX_SOURCES = 1_000_000
@@ -29,30 +29,9 @@ PASSAGES = 4
 """Of a knowledge base, for each sentence."""
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SourceText(_Body):
-    """A text that the answer should rest on."""
-
-    text: Annotated[str, Field(max_length=500_000)]
-    title: Annotated[str, Field(max_length=1000)] = ""
-
-
-class GradeBody(_Body):
-    """A text, and either sources or the knowledge base to find them in."""
-
-    answer: Annotated[str, Field(min_length=1, max_length=MAX_CHARS)]
-    sources: Annotated[list[SourceText], Field(min_length=1, max_length=50)] | None = None
-    knowledge: str | None = None
-    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Supported from this score on; unset takes the server's."""
-
-
 @router.post("/grade", summary="Is a text supported by sources, sentence by sentence")
 async def grade_text(
-    body: GradeBody,
+    body: GradeRequest,
     app: App = Depends(application),
     who: Principal = Depends(principal),
     own: ApiKey = Depends(key),
@@ -86,12 +65,10 @@ async def grade_text(
 
 
 async def _by_search(
-    body: GradeBody, app: App, own: ApiKey, sees: Reader, threshold: float | None
+    body: GradeRequest, app: App, own: ApiKey, sees: Reader, threshold: float | None
 ) -> tuple[list[Hit], list[GradedSentence]]:
     """Every sentence against the passages that a search for it finds."""
     assert body.knowledge is not None
-    if not opens(own, "knowledge", body.knowledge):
-        raise NotFoundError(f"There is no knowledge base {body.knowledge!r}.", hint="'athanor kb list' shows them.")
     base = await app.knowledge.base(body.knowledge, reader=sees)
     if not opens(own, "knowledge", base.name):
         raise NotFoundError(f"There is no knowledge base {body.knowledge!r}.", hint="'athanor kb list' shows them.")
@@ -101,7 +78,8 @@ async def _by_search(
         text = body.answer[span.start : span.end]
         hits = await app.knowledge.search(base, text, limit=PASSAGES, reader=sees)
         found |= {hit.chunk.id: hit for hit in hits}
-        result = await Grader(hits, app.embedder, threshold=threshold).grade(text)
+        grader = await to_thread.run_sync(partial(Grader, hits, app.embedder, threshold=threshold))
+        result = await grader.grade(text)
         graded.append(GradedSentence(start=span.start, end=span.end, grade=result))
     return list(found.values()), graded
 

@@ -19,6 +19,7 @@ from athanor.server.attachments import with_files
 from athanor.server.auth import application, cache_use, context, principal
 from athanor.server.door import Door
 from athanor.server.items import Items, ResponseBody
+from athanor.server.paging import page
 from athanor.server.sse import JSON
 from athanor.server.wire import ResponseRequest
 from athanor.server.wire.responses import ITEMS, to_messages
@@ -201,9 +202,7 @@ async def input_items(
         if not places:
             raise NotFoundError(f"There is no item {after!r}.", where="after")
         items = items[places[0] + 1 :]
-    page = items[:limit]
-    edges = {"first_id": page[0]["id"] if page else None, "last_id": page[-1]["id"] if page else None}
-    return {"object": "list", "data": page, **edges, "has_more": len(items) > limit}
+    return page(items[:limit], len(items) > limit)
 
 
 @stored.post("/{response}/cancel", summary="Only answers made in the background could be cancelled; there are none")

@@ -12,11 +12,10 @@ from athanor.gateway import App
 from athanor.governance import Right, require
 from athanor.rag import Ingestion
 from athanor.server.auth import application, principal
+from athanor.server.paging import PAGING, Paging
 from athanor.server.reach import reach, reader
 from athanor.server.vector_store_files import (
-    PAGING,
     WAITING,
-    Paging,
     State,
     attach,
     document_row,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 
 from athanor.errors import NotFoundError
 from athanor.gateway import App
 from athanor.governance import Right, may, require
 from athanor.rag import Ingestion
 from athanor.server.auth import application, principal
+from athanor.server.paging import PAGING, Paging, page
 from athanor.server.reach import reach, reader
 from athanor.server.wire import VectorStoreFileRequest, VectorStoreFileUpdate
 from athanor.types import (
@@ -29,60 +29,8 @@ from athanor.types import (
 )
 
 router = APIRouter(prefix="/v1/vector_stores/{store}", tags=["knowledge"], dependencies=[Depends(reach)])
-Row = TypeVar("Row")
 State = Literal["in_progress", "completed", "failed", "cancelled"]
 WAITING = frozenset({JobState.QUEUED, JobState.RUNNING})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paging:
-    """A window on a list that is ordered by its time of making."""
-
-    limit: int
-    order: str
-    after: str | None
-    before: str | None
-
-    def cut(self, rows: Sequence[Row], place: Callable[[Row], tuple[float, str]]) -> tuple[list[Row], bool]:
-        """The rows of the window, and whether more follow. `place` is when a row was made, and its id.
-
-        Raises:
-            NotFoundError: `after` or `before` is not in the list.
-        """
-        ordered = sorted(rows, key=place, reverse=self.order == "desc")
-        ids = [place(row)[1] for row in ordered]
-        first = 0 if self.after is None else _at(ids, self.after, "after") + 1
-        end = len(ordered) if self.before is None else _at(ids, self.before, "before")
-        window = ordered[first:end]
-        if self.before is not None and self.after is None:
-            return window[-self.limit :], len(window) > self.limit
-        return window[: self.limit], len(window) > self.limit
-
-
-def _at(ids: list[str], wanted: str, where: str) -> int:
-    try:
-        return ids.index(wanted)
-    except ValueError:
-        raise NotFoundError(f"There is no {wanted!r} in this list.", where=where) from None
-
-
-async def paging(
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    order: Literal["asc", "desc"] = "desc",
-    after: str | None = None,
-    before: str | None = None,
-) -> Paging:
-    return Paging(limit=limit, order=order, after=after, before=before)
-
-
-PAGING = Depends(paging)
-
-
-def page(data: list[dict[str, Any]], more: bool) -> dict[str, Any]:
-    """One page of a list in OpenAI's shape."""
-    ids = [entry["id"] for entry in data]
-    edges = {"first_id": ids[0] if ids else None, "last_id": ids[-1] if ids else None}
-    return {"object": "list", "data": data, **edges, "has_more": more}
 
 
 @router.post("/files", summary="Add an uploaded file")
@@ -112,9 +60,7 @@ async def update(
 ) -> dict[str, Any]:
     require(who, Right.BUILD)
     base = await app.knowledge.base(store, reader=sees)
-    document = await _of_file(app, base, file, sees)
-    if document is None:
-        raise _not_in(file)
+    document = await _present(app, base, file, sees)
     changed = await to_thread.run_sync(app.store.knowledge.set_attributes, document.id, body.attributes or {})
     return document_row(base, changed)
 
@@ -128,9 +74,7 @@ async def content(
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
     base = await app.knowledge.base(store, reader=sees)
-    document = await _of_file(app, base, file, sees)
-    if document is None:
-        raise _not_in(file)
+    document = await _present(app, base, file, sees)
     text = await app.knowledge.text(document.id, reader=sees)
     data = [{"type": "text", "text": text}]
     return {"object": "vector_store.file_content.page", "data": data, "has_more": False, "next_page": None}
@@ -172,9 +116,7 @@ async def detach(
 ) -> dict[str, Any]:
     require(who, Right.BUILD)
     base = await app.knowledge.base(store, reader=sees)
-    document = await _of_file(app, base, file, sees)
-    if document is None:
-        raise _not_in(file)
+    document = await _present(app, base, file, sees)
     await app.knowledge.remove(document.id, reader=sees, by=who)
     return {"id": file, "object": "vector_store.file.deleted", "deleted": True}
 
@@ -222,6 +164,14 @@ async def _of_file(app: App, base: KnowledgeBase, file: str, sees: Reader) -> Do
     return next((document for document in documents if document.file == file), None)
 
 
+async def _present(app: App, base: KnowledgeBase, file: str, sees: Reader) -> Document:
+    """The document of an upload. Raises NotFoundError."""
+    document = await _of_file(app, base, file, sees)
+    if document is None:
+        raise _not_in(file)
+    return document
+
+
 async def _file(app: App, base: KnowledgeBase, file_id: str, sees: Reader) -> dict[str, Any]:
     document = await _of_file(app, base, file_id, sees)
     if document is not None:
@@ -237,7 +187,7 @@ async def _file(app: App, base: KnowledgeBase, file_id: str, sees: Reader) -> di
     asked = [job for job in jobs if file.id in dict(job.arguments.get("files", {})).values()]
     if not asked or asked[0].arguments["knowledge_base"] != base.id:
         raise _not_in(file_id)
-    waiting = asked[0].state in {JobState.QUEUED, JobState.RUNNING}
+    waiting = asked[0].state in WAITING
     return file_row(base, file.id, file.size, file.created_at, "in_progress" if waiting else "failed", asked[0].message)
 
 

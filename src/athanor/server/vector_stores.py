@@ -14,14 +14,13 @@ from athanor.gateway import App
 from athanor.governance import Right, opens, require
 from athanor.server import vector_store_files
 from athanor.server.auth import application, principal
+from athanor.server.paging import PAGING, Paging, page
 from athanor.server.reach import key, may_name, reach, reader
-from athanor.server.vector_store_files import PAGING, Paging, attach, page
+from athanor.server.vector_store_files import attach
 from athanor.server.wire import SearchRequest, VectorStoreRequest, VectorStoreUpdate
 from athanor.types import ApiKey, Hit, KnowledgeBase, Principal, Reader, new_id
 
 router = APIRouter(prefix="/v1/vector_stores", tags=["knowledge"], dependencies=[Depends(reach)])
-DAY = 86_400
-"""Seconds."""
 
 
 @router.post("", summary="Make a knowledge base")
@@ -147,10 +146,7 @@ async def _describe(
     change: dict[str, Any] = {"description": body.description, "metadata": body.metadata}
     if "expires_after" in body.model_fields_set:
         change["expires_after"] = body.expires_after.days if body.expires_after else None
-    if (
-        all(value is None for name, value in change.items() if name != "expires_after")
-        and "expires_after" not in change
-    ):
+    if "expires_after" not in change and body.description is None and body.metadata is None:
         return base
     made = await to_thread.run_sync(partial(app.store.knowledge.update, base.id, **change))
     return made if sees is None else await app.knowledge.base(made.id, reader=sees)
@@ -159,9 +155,7 @@ async def _describe(
 async def _store(app: App, base: KnowledgeBase, sees: Reader) -> dict[str, Any]:
     # Its last use by others would tell a reader of what is hidden; the end of the base is everybody's.
     whole = await to_thread.run_sync(app.store.knowledge.get, base.id)
-    ends = None
-    if whole.expires_after is not None:
-        ends = int((whole.last_active_at or whole.created_at) + whole.expires_after * DAY)
+    ends = None if whole.expires_at is None else int(whole.expires_at)
     counts = await app.knowledge.counts(base, reader=sees)
     return {
         "id": base.id,

@@ -50,6 +50,13 @@ class KnowledgeBase:
     rules: tuple[AccessRule, ...] = ()
     """Access of documents by their source name, for those to come too."""
 
+    @property
+    def expires_at(self) -> float | None:
+        """Unix seconds when it is deleted, counted from its last use or else its making; `None` is never."""
+        if self.expires_after is None:
+            return None
+        return (self.last_active_at or self.created_at) + 86_400.0 * self.expires_after
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:

@@ -4,6 +4,7 @@ from athanor.server.wire.batches import BatchRequest
 from athanor.server.wire.chat import ChatRequest
 from athanor.server.wire.completions import CompletionRequest
 from athanor.server.wire.decoding import Incoming, parse
+from athanor.server.wire.grade import GradeRequest, SourceText
 from athanor.server.wire.messages import CountRequest, MessagesRequest
 from athanor.server.wire.responses import ResponseRequest
 from athanor.server.wire.vector_stores import (
@@ -23,11 +24,13 @@ __all__ = [
     "CountRequest",
     "EmbeddingRequest",
     "FileBatchRequest",
+    "GradeRequest",
     "Incoming",
     "MessagesRequest",
     "RerankRequest",
     "ResponseRequest",
     "SearchRequest",
+    "SourceText",
     "VectorStoreFileRequest",
     "VectorStoreFileUpdate",
     "VectorStoreRequest",
