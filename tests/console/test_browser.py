@@ -100,7 +100,7 @@ def test_from_the_link_to_the_verdict(tab: Tab, server: Server, tmp_path: Path) 
     broken.write_bytes(b"%PDF-1.7 this is no PDF")
     page.set_input_files("input[type=file]", [file, broken])
     page.get_by_text(re.compile(r"^Done: 1 added or replaced, 1 could not be read")).wait_for()
-    assert page.locator("tr[data-document='meridian.md']").get_by_text("ready").is_visible()
+    page.locator("tr[data-document='meridian.md']").get_by_text("ready").wait_for()
     assert "problem" in page.locator("tr[data-document='broken.pdf']").inner_text()
 
     # A question; the answer is a quotation with its number.

@@ -107,7 +107,9 @@ async def house(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) ->
         await app.embedder.start()
         bound = socket.socket()
         bound.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(front(create_app(app)), log_level="warning", lifespan="off"))
+        # A machine that stands still for seconds must not find its connections closed between two requests.
+        config = uvicorn.Config(front(create_app(app)), log_level="warning", lifespan="off", timeout_keep_alive=120)
+        server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve(sockets=[bound]))
         while not server.started:
             await asyncio.sleep(0.01)

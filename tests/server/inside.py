@@ -91,7 +91,10 @@ async def inside(
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
     async with open_app(settings, embedder=HashEmbedder(), reranker=OverlapReranker()) as app:
-        config = uvicorn.Config(front(create_app(app)), http=bounded(1000), log_level="warning", lifespan="off")
+        # A machine that stands still for seconds must not find its connections closed between two requests.
+        config = uvicorn.Config(
+            front(create_app(app)), http=bounded(1000), log_level="warning", lifespan="off", timeout_keep_alive=120
+        )
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve(sockets=[bound]))
         try:
