@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from athanor.cli.client import Workspace
-from athanor.cli.output import as_json, print_json, show, talk
+from athanor.cli.output import as_json, print_json, show, told
 
 
 @click.group()
@@ -48,10 +48,7 @@ def add(workspace: Workspace, group: str, principal: str, *, as_json: bool) -> N
     """Put PRINCIPAL into GROUP. It holds from the next request on."""
     with workspace.client() as client:
         reply = client.post(f"/api/groups/{group}/members", {"principal": principal})
-    if as_json:
-        print_json(reply)
-    else:
-        talk().print(f"{principal} is in {reply['name']}.", markup=False)
+    told(reply, f"{principal} is in {reply['name']}.", json_=as_json)
 
 
 @groups.command()
@@ -63,10 +60,7 @@ def remove(workspace: Workspace, group: str, principal: str, *, as_json: bool) -
     """Take PRINCIPAL out of GROUP. It holds from the next request on."""
     with workspace.client() as client:
         reply = client.delete(f"/api/groups/{group}/members/{principal}")
-    if as_json:
-        print_json(reply)
-    else:
-        talk().print(f"{principal} is not in {reply['name']} any more.", markup=False)
+    told(reply, f"{principal} is not in {reply['name']} any more.", json_=as_json)
 
 
 @groups.command()
@@ -78,10 +72,7 @@ def clear(workspace: Workspace, group: str, labels: tuple[str, ...], *, as_json:
     """Clear the members of GROUP for LABELS and no others; without any, for none."""
     with workspace.client() as client:
         reply = client.patch(f"/api/groups/{group}", {"labels": [*labels]})
-    if as_json:
-        print_json(reply)
-    else:
-        talk().print(f"{reply['name']} is cleared for {', '.join(reply['labels']) or 'no label'}.", markup=False)
+    told(reply, f"{reply['name']} is cleared for {', '.join(reply['labels']) or 'no label'}.", json_=as_json)
 
 
 @groups.command()
@@ -92,7 +83,4 @@ def delete(workspace: Workspace, group: str, *, as_json: bool) -> None:
     """Delete GROUP. The documents that it opened stay closed to those who were in it."""
     with workspace.client() as client:
         reply = client.delete(f"/api/groups/{group}")
-    if as_json:
-        print_json(reply)
-    else:
-        talk().print(f"Deleted {group}.", markup=False)
+    told(reply, f"Deleted {group}.", json_=as_json)

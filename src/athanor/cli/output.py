@@ -54,6 +54,14 @@ def show(
         talk().print(empty)
 
 
+def told(reply: Any, text: str, *, json_: bool) -> None:
+    """What was done: `reply` as JSON for programs, or `text` for people. Names in it are data, no markup."""
+    if json_:
+        print_json(reply)
+    else:
+        talk().print(text, markup=False)
+
+
 def when(timestamp: float | None) -> str:
     """A local time for people, to the minute."""
     return "" if timestamp is None else datetime.fromtimestamp(timestamp, UTC).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -8,7 +8,7 @@ import click
 
 from athanor.cli.client import Client, Workspace
 from athanor.cli.keys import limit_options, limits_of, limits_text, usd
-from athanor.cli.output import as_json, print_json, show, talk
+from athanor.cli.output import as_json, print_json, show, talk, told
 from athanor.errors import NotFoundError
 
 
@@ -66,10 +66,7 @@ def limit(workspace: Workspace, /, team: str, as_json: bool, **given: Any) -> No
         raise click.UsageError("Name a limit: --rpm, --tpm, --concurrency, --usd-per-day or --usd-per-month.")
     with workspace.client() as client:
         reply = client.patch(f"/api/teams/{team}", {"limits": changes})
-    if as_json:
-        print_json(reply)
-    else:
-        talk().print(f"Changed {team}: {limits_text(reply['limits']) or 'no limits'}.", markup=False)
+    told(reply, f"Changed {team}: {limits_text(reply['limits']) or 'no limits'}.", json_=as_json)
 
 
 @teams.command()
@@ -96,10 +93,7 @@ def move(workspace: Workspace, principal: str, team: str | None, *, out: bool, a
         raise click.UsageError("Name a team, or say --out.")
     with workspace.client() as client:
         reply = client.patch(f"/api/principals/{principal}", {"team": team})
-    if as_json:
-        print_json(reply)
-    else:
-        talk().print(f"{reply['name']} is in {reply['team'] or 'no team'}.", markup=False)
+    told(reply, f"{reply['name']} is in {reply['team'] or 'no team'}.", json_=as_json)
 
 
 @teams.command()
