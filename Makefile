@@ -45,7 +45,7 @@ test-slow: $(VENV)/.dev  ## run the slow tests: crashes by the dozen, large file
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 fuzz: $(VENV)/.dev  ## feed every parser broken files, MINUTES (default 2) each; guided by coverage where atheris is installed
-	@for parser in code csv docx epub html json markdown notebook pdf pptx sheets text; do \
+	@for parser in attachments code csv docx epub html json mail markdown mbox notebook pdf pptx sheets tar text zip; do \
 		$(BIN)/python -m tests.fuzz.fuzz_parsers $$parser --minutes $(or $(MINUTES),2) || exit 1; done
 
 check: $(VENV)/.dev  ## format, lint, types, import rule

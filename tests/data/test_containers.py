@@ -250,3 +250,16 @@ async def test_an_entry_without_a_name_gets_one(tmp_path: Path) -> None:
     path = put(tmp_path, "a.zip", make_zip({"Xa": "a", "b.txt": "b"}).replace(b"Xa", b"\0a"))
     async with ParserPool() as pool:
         assert [m.name for m in await listed(pool, path)] == ["unnamed", "b.txt"]
+
+
+async def test_a_listing_goes_on_behind_a_member_that_cannot_be_opened(tmp_path: Path) -> None:
+    broken = make_zip({"deep.txt": "Deep."})[:-30]
+    path = put(tmp_path, "all.zip", make_zip({"a.txt": "A.", "inner.zip": broken, "z.txt": "Z."}))
+    async with ParserPool() as pool:
+        members = await listed(pool, path)
+        assert [(m.name, m.problem is None) for m in members] == [
+            ("a.txt", True),
+            ("inner.zip", False),
+            ("z.txt", True),
+        ]
+        assert [m.name for m in await listed(pool, path, members[1].key)] == ["z.txt"]

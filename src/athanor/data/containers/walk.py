@@ -176,9 +176,9 @@ class _Listing:
         if after == "" and entry.plain:
             return
         file = None
+        holds, kind = FileKind.DOCUMENT, ""
         try:
             file, size, sha256 = self._read(opened, entry)
-            holds, kind = FileKind.DOCUMENT, ""
             if file is not None:
                 holds, kind = look(self.scratch.path(file), entry.name)
             if holds is not FileKind.CONTAINER and after is None:
@@ -186,6 +186,8 @@ class _Listing:
             if holds is not FileKind.DOCUMENT and file is not None:
                 yield from self._nested(self.scratch.path(file), entry, kind, (key, after or None), depth)
         except DocumentError as problem:
+            if after == "" and holds is not FileKind.BOTH:
+                return  # it was told before: the listing goes on behind it
             problem.where = entry.name
             yield Member(key=key, name=entry.name, size=max(entry.size, 0), problem=problem)
         finally:
