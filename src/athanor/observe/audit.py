@@ -32,6 +32,8 @@ class Action(StrEnum):
     KNOWLEDGE_CREATED = "knowledge.created"
     KNOWLEDGE_RENAMED = "knowledge.renamed"
     KNOWLEDGE_DELETED = "knowledge.deleted"
+    KNOWLEDGE_TUNED = "knowledge.tuned"
+    QUESTIONS_CHANGED = "questions.changed"
     DOCUMENT_DELETED = "document.deleted"
     DOCUMENT_ERASED = "document.erased"
     ERASURE_PROVEN = "erasure.proven"

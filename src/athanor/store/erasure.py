@@ -22,7 +22,7 @@ _KEYED: Mapping[str, tuple[Table, str, tuple[str, ...]]] = {
     "recorded contents": (t.contents, "trace", ("request", "answer")),
     "traces": (t.traces, "trace", ("spans",)),
     "responses": (t.responses, "id", ("body", "items")),
-    "questions": (t.questions, "id", ("text", "relevant", "answer")),
+    "questions": (t.questions, "id", ("id", "text", "relevant", "answer")),
     "comments": (t.feedback, "id", ("comment",)),
 }
 
