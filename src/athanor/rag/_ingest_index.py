@@ -1,0 +1,107 @@
+"""The second half of an ingestion: what was read is embedded and committed, in groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import anyio
+from anyio import to_thread
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from athanor.engines import Embedder
+from athanor.errors import EngineCrashedError, EngineUnavailableError, JobError
+from athanor.rag._ingest_tally import Tally
+from athanor.rag.permissions import access_for
+from athanor.store import Store
+from athanor.types import Chunk, Document, KnowledgeBase, Picture, StoredPicture
+
+GROUP_CHUNKS = 64
+"""Documents are embedded and committed together until they hold this many chunks: small files then cost no transaction
+and no half-empty batch each."""
+
+EMBED_ATTEMPTS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """A file between its parser and its embedding."""
+
+    document: Document
+    text: str
+    chunks: list[Chunk]
+    pictures: tuple[Picture, ...]
+
+
+class Indexer:
+    """Embeds and commits what comes out of the parsers."""
+
+    def __init__(self, base: KnowledgeBase, store: Store, embedder: Embedder, tally: Tally) -> None:
+        self._base = base
+        self._store = store
+        self._embedder = embedder
+        self._tally = tally
+
+    async def index_all(self, receive: MemoryObjectReceiveStream[Read]) -> None:
+        """Index documents until there are no more.
+
+        Raises:
+            JobError: the embedder does not come back.
+        """
+        async for first in receive:
+            group = [first]
+            while sum(len(read.chunks) for read in group) < GROUP_CHUNKS:
+                try:
+                    group.append(receive.receive_nowait())
+                except (anyio.WouldBlock, anyio.EndOfStream):
+                    break
+            await self._index(group)
+
+    async def _index(self, group: list[Read]) -> None:
+        texts = [embedded_text(read.document.title, passage) for read in group for passage in read.chunks]
+        vectors = await self._embed(texts)
+
+        def commit() -> None:
+            # Blobs first: a row must never refer to bytes that are not there.
+            stored = [self._store.blobs.put(read.text.encode("utf-8")) for read in group]
+            pictures = [[self._picture(picture) for picture in read.pictures] for read in group]
+            position = 0
+            with self._store.write() as conn:
+                # Read here: a rule that was made while the files were read counts already.
+                base = self._store.knowledge.get(self._base.id, conn=conn)
+                for read, sha256, shown in zip(group, stored, pictures, strict=True):
+                    access = access_for(base, read.document.source)
+                    rows = vectors[position : position + len(read.chunks)]
+                    position += len(read.chunks)
+                    self._store.knowledge.replace_document(
+                        replace(read.document, text_sha256=sha256, access=access),
+                        read.chunks,
+                        rows,
+                        embedder=self._embedder.profile.id,
+                        pictures=shown,
+                        conn=conn,
+                    )
+
+        await to_thread.run_sync(commit)
+        self._tally.done += len(group)
+        self._tally.chunks += len(texts)
+        await self._tally.note("Indexing")
+
+    def _picture(self, picture: Picture) -> StoredPicture:
+        sha256 = self._store.blobs.put(picture.data)
+        return StoredPicture(sha256=sha256, mime=picture.mime, start=picture.start, alt=picture.alt)
+
+    async def _embed(self, texts: list[str]) -> list[bytes]:
+        if not texts:
+            return []
+        for attempt in range(EMBED_ATTEMPTS):
+            try:
+                return (await self._embedder.embed(texts, kind="document")).rows()
+            except (EngineCrashedError, EngineUnavailableError):
+                await self._tally.note("Waiting for the embedder")
+                await anyio.sleep(2**attempt / 2)
+        raise JobError("The embedder does not come back.", hint="'athanor doctor' says why; then run the job again.")
+
+
+def embedded_text(title: str, passage: Chunk) -> str:
+    """What is embedded for a passage: its heading path, which says what it is about, then its text."""
+    return f"{passage.heading or title}\n{passage.text}"
