@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from athanor.errors import NotFoundError
 from athanor.store import tables as t
@@ -51,6 +51,20 @@ class SyncSources(Repository):
         if row is None:
             raise _missing(origin)
         return _source(row)
+
+    def begin(self, source: SyncSource, *, after: str | None, conn: Connection | None = None) -> bool:
+        """Store what is new of `source`, its new job above all, if its last job is still the one with the id `after`.
+
+        False, and nothing is changed, where another was faster, or the source is not there any more. Of several
+        processes that begin a job after the same one, exactly one is told True.
+        """
+        columns = t.sync_sources.c
+        names = ("synced_at", "state", "job", "failures", "error")
+        seq = select(t.knowledge_bases.c.seq).where(t.knowledge_bases.c.id == source.base).scalar_subquery()
+        same = columns.job.is_(None) if after is None else columns.job == after
+        query = update(t.sync_sources).where(columns.base == seq, columns.origin == source.origin, same)
+        with self._db.writing(conn) as c:
+            return c.execute(query.values({name: getattr(source, name) for name in names})).rowcount == 1
 
     def delete(self, knowledge_base: str, origin: str, *, conn: Connection | None = None) -> None:
         """Stop keeping a base in step with `origin`. Its documents stay.

@@ -299,6 +299,10 @@ sync_sources = Table(
     Column("synced_at", Double),
     Column("state", Text, nullable=False),
     Column("job", Text),
+    Column("principal", Text),
+    Column("prefix", Text, nullable=False, server_default=text("''")),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("error", Text, nullable=False, server_default=text("''")),
 )
 
 jobs = Table(

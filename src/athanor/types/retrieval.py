@@ -27,6 +27,8 @@ class RetrievalSettings:
     """Searches for one question: 2 looks again with what the first found."""
     whole_tokens: int = 0
     """A base of which the reader sees at most this many tokens is given to the model whole; 0 is off."""
+    expand: int = 0
+    """Tokens that a passage may have with its neighbours of the same section when a model reads it; 0 is off."""
 
 
 DEFAULT_RETRIEVAL = RetrievalSettings()
@@ -91,7 +93,16 @@ class SyncSource:
     every: float | None = None
     """Seconds between synchronisations; `None` only when asked."""
     synced_at: float | None = None
+    """When the last synchronisation that went well ended, of those before the last job."""
     state: str = ""
     """What the source was at then: a git commit; empty for folders."""
     job: str | None = None
     """The last job."""
+    principal: str | None = None
+    """Id of who registered it. Its jobs are theirs, and it rests when they may not make them any more."""
+    prefix: str = ""
+    """What the names of its documents begin with: empty, or `handbook/`."""
+    failures: int = 0
+    """Jobs in a row that failed, before the last one."""
+    error: str = ""
+    """What the last of these said."""

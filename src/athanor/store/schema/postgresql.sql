@@ -291,7 +291,11 @@ CREATE TABLE sync_sources (
     every double precision,
     synced_at double precision,
     state text NOT NULL,
-    job text
+    job text,
+    principal text,
+    prefix text DEFAULT ''::text NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    error text DEFAULT ''::text NOT NULL
 );
 
 CREATE TABLE teams (

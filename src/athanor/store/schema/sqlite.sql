@@ -305,7 +305,7 @@ CREATE TABLE sync_sources (
     every DOUBLE,
     synced_at DOUBLE,
     state TEXT NOT NULL,
-    job TEXT,
+    job TEXT, principal TEXT, prefix TEXT DEFAULT '' NOT NULL, failures INTEGER DEFAULT '0' NOT NULL, error TEXT DEFAULT '' NOT NULL,
     CONSTRAINT pk_sync_sources PRIMARY KEY (base, origin),
     CONSTRAINT fk_sync_sources_base FOREIGN KEY(base) REFERENCES knowledge_bases (seq)
 );
