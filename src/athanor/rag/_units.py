@@ -20,7 +20,7 @@ _WINDOW = 4000
 """Characters that are split into sentences at a time: the splitter may look back to where its text begins."""
 _SHORT = 24
 """Sentences of fewer characters are put together with the next one."""
-_GAP_TOKENS = 20
+GAP_TOKENS = 20
 """Text outside all blocks (front matter, link definitions) that is longer than this is left out of chunks."""
 _HEADING_CHARACTERS = 120
 
@@ -51,7 +51,7 @@ def sections(document: ParsedDocument, target: int, limit: int) -> Iterator[list
     last = loose = 0  # end of the last block; tokens of what stands between blocks
     for block in document.blocks:
         gap = estimate(text[last : min(block.start, last + 2000)]) if units or opening else 0
-        far = gap > _GAP_TOKENS
+        far = gap > GAP_TOKENS
         # A heading right under another opens with it, unless that other one's section ends here, empty.
         nested = bool(opening) and min(head.level for head in opening) < block.level
         if far or (block.kind == "heading" and block.level <= top and not nested):

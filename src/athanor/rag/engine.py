@@ -15,8 +15,9 @@ from athanor.engines.needs import check_needs
 from athanor.rag.condense import condensed
 from athanor.rag.contradict import conflicts
 from athanor.rag.entail import able, judge
+from athanor.rag.expand import Grown
 from athanor.rag.extract import Extraction, extract
-from athanor.rag.generate import MAX_TOKENS, Unsupported, write
+from athanor.rag.generate import MAX_TOKENS, Unsupported, answer_tokens, fitting, room, write
 from athanor.rag.groundedness import Grader
 from athanor.rag.knowledge import Knowledge, checked_query
 from athanor.types import (
@@ -168,15 +169,33 @@ class KnowledgeEngine:
 
         mark = self._settings.unsupported
         ordered = len(hits) > PASSAGES  # the base as a whole
-        events = write(request, ctx, hits, writer=self._writer, grader=grader, unsupported=mark, ordered=ordered)
+        grown = Grown(hits=tuple(hits), parts={}) if ordered else await self._grown(request, ctx, hits)
+        events = write(request, ctx, grown.hits, writer=self._writer, grader=grader, unsupported=mark, ordered=ordered)
         async with aclosing(events):
             async for event in events:
+                if isinstance(event, Cited):
+                    yield replace(event, citation=grown.attributed(event.citation))
+                    continue
                 if isinstance(event, Finished) and event.abstained and mark == "drop":
                     # Nothing the model wrote was supported: the sources themselves are the honest answer.
                     for quote in quoted(found, dropped=event.dropped, usage=event.usage):
                         yield quote
                     return
                 yield replace(event, abstained=False) if isinstance(event, Finished) else event
+
+    async def _grown(self, request: Request, ctx: Context, hits: list[Hit]) -> Grown:
+        """The passages with what is around them, as far as the base's settings and the model's context let them."""
+        tokens = self._base.settings.expand
+        if tokens <= 0:
+            return Grown(hits=tuple(hits), parts={})
+        context, answer = self._writer.profile.context, answer_tokens(request, self._writer)
+        best = fitting(hits, context, answer)
+        with ctx.span.child("expand") as span:
+            grown = await self._knowledge.grown(
+                self._base, best, tokens=tokens, room=room(context, answer), reader=self._reader, view=self._view
+            )
+            span.set(passages=len(grown.hits), grown=len(grown.parts))
+        return grown
 
 
 async def _each(events: list[Event]) -> AsyncGenerator[Event, None]:

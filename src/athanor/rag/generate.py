@@ -67,15 +67,30 @@ def prompt(question: str, hits: Sequence[Hit]) -> tuple[Message, ...]:
 
 
 def fitting(hits: Sequence[Hit], context: int, answer: int) -> list[Hit]:
-    """As many of the best passages as leave room for the answer, counting three characters a token."""
-    room = (context - answer - 200) * 3
+    """As many of the best passages as leave room for the answer."""
+    left = room(context, answer)
     chosen: list[Hit] = []
     for hit in hits:
-        room -= len(hit.chunk.text) + len(hit.title) + 8
-        if room < 0 and chosen:
+        left -= taken(hit)
+        if left < 0 and chosen:
             break
         chosen.append(hit)
     return chosen
+
+
+def room(context: int, answer: int) -> int:
+    """Characters of a prompt that passages may have, counting three a token."""
+    return (context - answer - 200) * 3
+
+
+def taken(hit: Hit) -> int:
+    """Characters that a passage has in a prompt."""
+    return len(hit.chunk.text) + len(hit.title) + 8
+
+
+def answer_tokens(request: Request, writer: Engine) -> int:
+    """The most tokens of an answer to `request`."""
+    return request.sampling.max_tokens or min(MAX_TOKENS, writer.profile.max_tokens)
 
 
 async def write(
@@ -97,7 +112,7 @@ async def write(
         grader: made of the passages that the model is given.
         ordered: give those that fit in the order of reading, not best first.
     """
-    limit = request.sampling.max_tokens or min(MAX_TOKENS, writer.profile.max_tokens)
+    limit = answer_tokens(request, writer)
     chosen = fitting(hits, writer.profile.context, limit)
     if ordered:
         chosen = in_order(chosen)

@@ -10,6 +10,7 @@ from anyio import to_thread
 from athanor.engines import Embedder
 from athanor.errors import InputError, NotFoundError, PermissionDeniedError
 from athanor.observe import Action, AuditLog
+from athanor.rag.expand import Grown, expand
 from athanor.rag.permissions import ALL, Permissions
 from athanor.rag.retrieve import Explanation, Retriever
 from athanor.store import Store
@@ -248,6 +249,25 @@ class Knowledge:
             view = await self.view(base, reader=reader, filter=filter)
         hits = await self._retriever.search(base, question, view=view, limit=limit, whole=whole)
         return await to_thread.run_sync(self._still, hits, reader)
+
+    async def grown(
+        self,
+        base: KnowledgeBase,
+        hits: Sequence[Hit],
+        *,
+        tokens: int,
+        room: int,
+        reader: Reader,
+        view: View | None = None,
+    ) -> Grown:
+        """`hits` with what the reader may read around them; see `athanor.rag.expand`.
+
+        Raises:
+            NotFoundError: the base is gone.
+        """
+        if view is None:
+            view = await self.view(base, reader=reader)
+        return await to_thread.run_sync(lambda: expand(self._store, base, hits, tokens=tokens, room=room, view=view))
 
     async def explain(self, base: KnowledgeBase, query: str, *, reader: Reader, limit: int = 10) -> Explanation:
         """As `search`, with what every stage made of the candidates. Raises as `search`."""

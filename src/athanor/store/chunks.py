@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select
@@ -12,7 +12,7 @@ from athanor.store.base import Repository, TextIndex
 from athanor.store.bases import base_row
 from athanor.store.integrity import problems
 from athanor.store.transactions import Database
-from athanor.store.views import narrowed, seen_chunks
+from athanor.store.views import among, narrowed, seen_chunks
 from athanor.store.words import distinct, split
 from athanor.types import Chunk, Hit, VectorChanges, View
 
@@ -64,6 +64,29 @@ class Chunks(Repository):
         query = select(*_COLUMNS).where(t.chunks.c.document == document).order_by(t.chunks.c.ordinal)
         with self._db.reading(conn) as c:
             return [_chunk(row) for row in c.execute(query)]
+
+    def at(
+        self,
+        knowledge_base: str,
+        document: str,
+        ordinals: Collection[int],
+        *,
+        view: View | None = None,
+        conn: Connection | None = None,
+    ) -> list[Chunk]:
+        """The chunks of a document (by id) of the base that have these ordinals, in order.
+
+        Ordinals that do not exist, or not in `view`, are left out.
+
+        Raises:
+            NotFoundError: no such base.
+        """
+        columns = t.chunks.c
+        with self._db.reading(conn) as c:
+            base = base_row(c, knowledge_base)
+            query = select(*_COLUMNS).where(columns.base == base.seq, columns.document == document)
+            query = query.where(among(c, columns.ordinal, ordinals), *seen_chunks(c, narrowed(c, base, view)))
+            return [_chunk(row) for row in c.execute(query.order_by(columns.ordinal))]
 
     def ids(self, knowledge_base: str, *, view: View | None = None, conn: Connection | None = None) -> list[str]:
         """The ids of all chunks of the base, of those that `view` shows.
