@@ -28,8 +28,13 @@ def make_pdf(
     title: str = "",
     outline: Sequence[tuple[str, int]] = (),
     password: str | None = None,
+    drawn: bytes = b"",
+    about: bytes = b"",
 ) -> Path:
-    """A PDF in Helvetica. `outline` holds titles and page indexes; `password` encrypts it with 40-bit RC4."""
+    """A PDF in Helvetica. `outline` holds titles and page indexes; `password` encrypts it with 40-bit RC4.
+
+    `drawn` are operators that come before the text of each page, `about` are entries of each page's dictionary.
+    """
     count = len(pages)
     file_id = hashlib.md5(str(path).encode()).digest()
     secret = _Rc4(password, file_id) if password is not None else None
@@ -44,7 +49,7 @@ def make_pdf(
     catalog = b"<< /Type /Catalog /Pages 2 0 R"
     for i, placed in enumerate(pages):
         number = first_page + 2 * i
-        stream = b"\n".join(
+        stream = drawn + b"\n".join(
             b"BT /F1 %g Tf %g %g Td (%s) Tj ET" % (size, x, y, _escape(text.encode("cp1252")))
             for text, x, y, size in placed
         )
@@ -52,7 +57,7 @@ def make_pdf(
             stream = secret.encrypt(stream, number + 1)
         objects[number] = (
             b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents %d 0 R "
-            b"/Resources << /Font << /F1 3 0 R >> >> >>" % (number + 1)
+            b"/Resources << /Font << /F1 3 0 R >> >> %s >>" % (number + 1, about)
         )
         objects[number + 1] = b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream)
     if outline:

@@ -86,6 +86,9 @@ class TextBuilder:
             self._length -= drop
         self._append(glue)
         self._place_pages()
+        if self._waiting_place:
+            self._anchors.append(Anchor(start=self._length, place=self._waiting_place))
+            self._waiting_place = ""
         self._append(text)
         self._blocks[-1] = Block(kind=last.kind, start=last.start, end=self._length, level=last.level)
 

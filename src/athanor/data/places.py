@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from athanor.types import Anchor
 
 _CELLS = re.compile(r"(?P<sheet>.*!)(?P<left>[A-Z]{1,3})(?P<top>\d+)(?::(?P<right>[A-Z]{1,3})(?P<bottom>\d+))?\Z", re.S)
+_BOX = re.compile(r"(?P<page>page \d+) \[(?P<box>-?\d+ -?\d+ -?\d+ -?\d+)\]\Z")
 _NUMBERED = re.compile(r"(?P<noun>[a-z]+?)s? (?P<first>\d+)(?:–(?P<last>\d+))?(?P<more>\D.*)?\Z", re.S)
 
 
@@ -25,10 +26,20 @@ def span_place(anchors: Sequence[Anchor], start: int, end: int) -> str:
     return join_places(anchors[max(first - 1, 0)].place, anchors[max(last, first) - 1].place)
 
 
+def without_box(place: str) -> str:
+    """`place` without the box on its page."""
+    return found["page"] if (found := _BOX.match(place)) else place
+
+
 def join_places(first: str, last: str) -> str:
     """The place that reaches from `first` to `last`."""
     if first == last:
         return first
+    a, b = _BOX.match(first), _BOX.match(last)
+    if a and b and a["page"] == b["page"]:
+        edges = [tuple(map(int, found["box"].split())) for found in (a, b)]
+        around = (*map(min, edges[0][:2], edges[1][:2]), *map(max, edges[0][2:], edges[1][2:]))
+        return f"{a['page']} [{' '.join(map(str, around))}]"
     a, b = _CELLS.match(first), _CELLS.match(last)
     if a and b and a["sheet"] == b["sheet"]:
         rows = sorted(int(found[edge]) for found in (a, b) for edge in ("top", "bottom") if found[edge])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from statistics import median
 
@@ -28,6 +28,33 @@ _WINDOW = 4
 _VOCABULARY = 200_000
 
 
+Box = tuple[float, float, float, float]
+"""Left, bottom, right and top, in points."""
+Edge = tuple[float, float, float]
+"""A rule: where it stands on the one axis, and from where to where it goes on the other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The straight lines that are drawn on a page."""
+
+    across: tuple[Edge, ...] = ()
+    """Height, left and right."""
+    down: tuple[Edge, ...] = ()
+    """Distance from the left, bottom and top."""
+
+
+@dataclass(slots=True)
+class Word:
+    """One word and its box."""
+
+    text: str
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
 @dataclass(slots=True)
 class Line:
     """One printed line. Lengths in points, `y` upwards; `hyphen` when its last word goes on in the next line."""
@@ -38,15 +65,59 @@ class Line:
     y: float
     height: float
     hyphen: bool = False
+    words: list[Word] = field(default_factory=list)
+
+    def of(self, words: list[Word]) -> Line:
+        """The part of it that these of its words make."""
+        y = min(word.y0 for word in words)
+        return Line(
+            " ".join(word.text for word in words),
+            words[0].x0,
+            words[-1].x1,
+            y,
+            max(word.y1 for word in words) - y,
+            self.hyphen and words[-1] is self.words[-1],
+            words,
+        )
+
+
+@dataclass(slots=True)
+class Table:
+    """Rows of cells, as a piece of a page that is read as one."""
+
+    rows: list[list[str]]
+    x0: float
+    y: float
+    x1: float
+    top: float
+
+    @property
+    def height(self) -> float:
+        return self.top - self.y
+
+    @property
+    def text(self) -> str:
+        """One row a line, cells between bars."""
+        return "\n".join(" | ".join(row).rstrip(" |") for row in self.rows)
+
+
+Region = list[Line | Table]
+"""What is read from top to bottom: a column, or the whole width of a page."""
 
 
 @dataclass(slots=True)
 class Page:
-    """The lines of one page, in drawing order."""
+    """The lines of one page, in drawing order; coordinates of the page as its text stands upright."""
 
     index: int
     height: float
     lines: list[Line]
+    width: float = 0.0
+    turn: int = 0
+    """Quarter turns to the right that the page needs for this."""
+    turned: list[Line] = field(default_factory=list)
+    """Lines at another angle than most."""
+    rules: Rules = field(default_factory=Rules)
 
 
 @dataclass(slots=True)
@@ -57,6 +128,12 @@ class Paragraph:
     text: str
     size: float
     hyphen: bool = False
+    box: Box = (0.0, 0.0, 0.0, 0.0)
+
+    def cover(self, piece: Line | Table) -> None:
+        """Reach around `piece` too."""
+        x0, y0, x1, y1 = self.box
+        self.box = (min(x0, piece.x0), min(y0, piece.y), max(x1, piece.x1), max(y1, piece.y + piece.height))
 
 
 Key = tuple[str | int, ...]
@@ -125,33 +202,46 @@ def _cut(page: Page, keys: Keys, counts: Counter[Key]) -> Page:
     running = {i for i, signs in keys.items() if any(counts[sign] >= 3 for sign in signs)}
     if not running:
         return page
-    return Page(page.index, page.height, [line for i, line in enumerate(page.lines) if i not in running])
+    return replace(page, lines=[line for i, line in enumerate(page.lines) if i not in running])
 
 
-def paragraphs(page: Page, words: Words, titles: frozenset[str]) -> list[Paragraph]:
-    """Join the lines of a page. A line whose letters are in `titles` stands alone."""
-    lines = [line for line in page.lines if line.text]
-    words.learn(lines)
-    gaps = [a.y - b.y for a, b in pairwise(lines) if 0 < a.y - b.y < 3 * a.height]
-    usual = median(gaps) if gaps else 0.0
-    right = max((line.x1 for line in lines), default=0.0)
-    left = min((line.x0 for line in lines), default=0.0)
+def paragraphs(regions: Iterable[Region], words: Words, titles: frozenset[str]) -> list[Paragraph]:
+    """Join the lines of a page's regions. A line whose letters are in `titles` stands alone."""
     made: list[Paragraph] = []
     last: Line | None = None
     alone = False
-    for line in lines:
-        titled = bool(titles) and not titles.isdisjoint(heading_keys(line.text))
-        entry = bool(_LEADERS.search(line.text))  # of a table of contents
-        text = _LEADERS.sub(" … ", line.text).strip() if entry else line.text
-        item = entry or bool(ITEM.match(line.text))
-        if last is None or alone or titled or item or _breaks(last, line, usual, (left, right)):
-            made.append(Paragraph("list" if item and not titled else "paragraph", text, line.height, line.hyphen))
-        else:
-            at = made[-1]
-            at.text = words.join(at.text, text) if at.hyphen else f"{at.text} {text}"
-            at.hyphen = line.hyphen
-        last, alone = line, titled or entry
+    for region in regions:
+        usual, edges = _measures(region, words)
+        for piece in region:
+            if isinstance(piece, Table):
+                made.append(Paragraph("table", piece.text, 0.0, box=(piece.x0, piece.y, piece.x1, piece.top)))
+                last = None
+                continue
+            line = piece
+            titled = bool(titles) and not titles.isdisjoint(heading_keys(line.text))
+            entry = bool(_LEADERS.search(line.text))  # of a table of contents
+            text = _LEADERS.sub(" … ", line.text).strip() if entry else line.text
+            item = entry or bool(ITEM.match(line.text))
+            if last is None or alone or titled or item or _breaks(last, line, usual, edges):
+                kind = "list" if item and not titled else "paragraph"
+                box = (line.x0, line.y, line.x1, line.y + line.height)
+                made.append(Paragraph(kind, text, line.height, line.hyphen, box))
+            else:
+                at = made[-1]
+                at.text = words.join(at.text, text) if at.hyphen else f"{at.text} {text}"
+                at.hyphen = line.hyphen
+                at.cover(line)
+            last, alone = line, titled or entry
     return made
+
+
+def _measures(region: Region, words: Words) -> tuple[float, tuple[float, float]]:
+    """The usual distance of a region's lines, and its left and right edges. Learns its words."""
+    lines = [piece for piece in region if isinstance(piece, Line)]
+    words.learn(lines)
+    gaps = [a.y - b.y for a, b in pairwise(lines) if 0 < a.y - b.y < 3 * a.height]
+    edges = min((line.x0 for line in lines), default=0.0), max((line.x1 for line in lines), default=0.0)
+    return (median(gaps) if gaps else 0.0), edges
 
 
 def _breaks(last: Line, line: Line, usual: float, edges: tuple[float, float]) -> bool:

@@ -1,7 +1,7 @@
 """PDF by PDFium: page after page, so that memory does not grow with the number of pages.
 
-What it does not do: OCR, tables (their cells come as lines), and columns that a file draws in another order than they
-are read.
+Columns are read one after the other and tables by row, whatever the order in which they were drawn; `_pdf_layout` and
+`_pdf_tables` say what they do not recognise.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
-from ctypes import byref
 from pathlib import Path
 from typing import Any
 
-from athanor.data.build import TextBuilder, collapse, stem
+from athanor.data.build import TextBuilder, stem
+from athanor.data.parsers._pdf_layout import regions
 from athanor.data.parsers._pdf_lines import (
     ITEM,
-    Line,
     Page,
     Paragraph,
     Words,
@@ -27,25 +26,11 @@ from athanor.data.parsers._pdf_lines import (
     paragraphs,
     without_margins,
 )
+from athanor.data.parsers._pdf_text import as_placed, read_page
 from athanor.errors import DocumentError
 from athanor.plugins import require
 from athanor.types import ParsedDocument
 
-_LIGATURES = str.maketrans(
-    {
-        "ﬀ": "ff",
-        "ﬁ": "fi",
-        "ﬂ": "fl",
-        "ﬃ": "ffi",
-        "ﬄ": "ffl",
-        "ﬅ": "st",
-        "ﬆ": "st",
-        "\uf0b7": "•",
-        "\uf0a7": "▪",
-        "\x02": "-",
-    }
-)
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _GENERIC_TITLE = re.compile(
     r"untitled|microsoft (word|powerpoint) - |.*\.(docx?|pptx?|tex|dvi|indd|pdf|xlsx?|qxd)\Z", re.IGNORECASE
 )
@@ -137,43 +122,12 @@ class _Reader:
             self._broken.append(index + 1)
             return Page(index, 0.0, [])
         try:
-            text_page = page.get_textpage()
-            try:
-                return Page(index, page.get_height(), list(self._split(text_page)))
-            finally:
-                text_page.close()
+            return read_page(self._raw, page, index)
         except pdfium_error:
             self._broken.append(index + 1)
             return Page(index, 0.0, [])
         finally:
             page.close()
-
-    def _split(self, text_page: Any) -> Iterator[Line]:
-        text: str = text_page.get_text_range()
-        box, handle = self._raw.FS_RECTF(), text_page.raw
-        # Characters without text of their own make the two ways of counting differ; most pages have none.
-        same = text_page.count_chars() == len(text)
-        start = 0
-        for found in re.finditer(r"\r\n|\r|\n|\ufffe|\Z", text):
-            piece, at, start = text[start : found.start()], start, found.end()
-            stripped = piece.strip()
-            if not stripped:
-                continue
-            first = at + len(piece) - len(piece.lstrip())
-            corners = []
-            for position in (first, first + len(stripped) - 1):
-                index = position if same else self._raw.FPDFText_GetCharIndexFromTextIndex(handle, position)
-                self._raw.FPDFText_GetLooseCharBox(handle, index, byref(box))
-                corners.append((box.left, box.right, box.bottom, box.top - box.bottom))
-            clean = stripped
-            if not (stripped.isascii() and stripped.isprintable()) or "  " in stripped:
-                clean = collapse(_CONTROLS.sub(" ", stripped.translate(_LIGATURES)))
-            hyphen = found[0] == "\ufffe" or stripped.endswith("\u00ad") or _breaks_word(clean, text, start)
-            if clean:
-                clean = clean[:-1] if hyphen and clean.endswith("-") else clean
-                yield Line(
-                    clean, corners[0][0], corners[1][1], corners[0][2], max(corners[0][3], corners[1][3]), hyphen
-                )
 
     def _body_size(self, count: int) -> float:
         """Line height of most characters, from pages spread over the document."""
@@ -202,7 +156,8 @@ class _Reader:
 
     def _page(self, page: Page, words: Words, titles: dict[str, int]) -> None:
         first = True
-        for made in paragraphs(page, words, frozenset(titles)):
+        for made in paragraphs(regions(page), words, frozenset(titles)):
+            self._out.place(_place(page, made))
             self._characters += len(made.text)
             self._odd += 0 if made.text.isascii() else len(_MEANINGLESS.findall(made.text))
             level = 0
@@ -266,12 +221,9 @@ class _Reader:
         return tuple(warnings)
 
 
-def _breaks_word(line: str, text: str, following: int) -> bool:
-    """A hyphen that PDFium left at a line's end, between letters and before a small letter."""
-    if not line.endswith("-") or len(line) < 2 or not line[-2].isalpha():
-        return False
-    rest = text[following : following + 8].lstrip()
-    return bool(rest) and rest[0].islower()
+def _place(page: Page, made: Paragraph) -> str:
+    """`page 3 [72 640 523 712]`: left, bottom, right and top in points, as the file counts them."""
+    return f"page {page.index + 1} [{' '.join(str(round(edge)) for edge in as_placed(made.box, page))}]"
 
 
 def _pages(numbers: list[int]) -> str:
