@@ -9,6 +9,7 @@ import click
 from athanor.cli.access import erase, permit, rules, who
 from athanor.cli.client import Workspace
 from athanor.cli.output import as_json, show, size, talk, when
+from athanor.cli.tune import questions, tune
 
 
 @click.group()
@@ -104,5 +105,5 @@ def search(workspace: Workspace, query: str, base: str, limit: int, *, as_json: 
         click.echo(f"       {' '.join(hit['text'].split())[:300]}")
 
 
-for _command in (permit, who, rules, erase):
+for _command in (permit, who, rules, erase, questions, tune):
     kb.add_command(_command)

@@ -31,6 +31,8 @@ from athanor.observe import Action, AuditLog, Ledger, Metrics, Redact
 from athanor.plugins import load, names
 from athanor.rag import Indexes, Ingestion, Knowledge, Retriever
 from athanor.rag.erase import Eraser
+from athanor.rag.evaluation.questions import Questions
+from athanor.rag.evaluation.tune import Tuning
 from athanor.store import Store
 from athanor.store.requests import missing_request
 from athanor.types import File, Job, Limits, Principal, Reader, RoleName, new_id
@@ -59,6 +61,8 @@ class App:
     knowledge: Knowledge
     eraser: Eraser
     ingestion: Ingestion
+    questions: Questions
+    tuning: Tuning
     batches: Batches
     router: Router
     limits: Limiter
@@ -202,6 +206,8 @@ def _compose(
     ingestion = Ingestion(
         store, parsers, embedder, chunk_tokens=settings.knowledge.chunk_tokens, workers=settings.ingest.workers
     )
+    questions = Questions(store, embedder, retriever)
+    tuning = Tuning(store, retriever.indexes, embedder=embedder, reranker=reranker)
     return App(
         settings=settings,
         instance=new_id("run"),
@@ -219,12 +225,19 @@ def _compose(
         knowledge=knowledge,
         eraser=Eraser(store, retriever.indexes, cache.erase, settings.home / "batches"),
         ingestion=ingestion,
+        questions=questions,
+        tuning=tuning,
         batches=batches,
         router=Router(settings, store, models, knowledge, embedder, reranker, metrics=metrics, limits=limits),
         cache=cache,
         limits=limits,
         guards=Chain(),
-        handlers={Ingestion.KIND: ingestion.run, Batches.KIND: batches.run},
+        handlers={
+            Ingestion.KIND: ingestion.run,
+            Questions.KIND: questions.run,
+            Tuning.KIND: tuning.run,
+            Batches.KIND: batches.run,
+        },
     )
 
 

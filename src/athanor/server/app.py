@@ -25,6 +25,7 @@ from athanor.server import (
     responses,
     routes,
     traces,
+    tuning,
     vector_store_batches,
     vector_store_files,
     vector_stores,
@@ -51,6 +52,7 @@ ROOMS = (
     vector_store_batches,
     own,
     permissions,
+    tuning,
     grade,
     admin,
     routes,
@@ -75,6 +77,8 @@ def create_app(app: App) -> FastAPI:
     for door in http.state.doors:
         if door.path in batches.ENDPOINTS:
             app.batches.speak(door.path, partial(door.line, app))
+
+    tuning.install(app)
 
     @http.get("/health", tags=["system"], summary="Is the server up, and are its models loaded")
     async def health() -> Response:

@@ -13,14 +13,14 @@ from athanor.rag.engine import ABSTENTION
 from athanor.rag.evaluation.corpus import Corpus, Place
 from athanor.rag.evaluation.drafts import copied, overlap
 from athanor.rag.evaluation.making import HARD
-from athanor.rag.evaluation.questions import Questions
+from athanor.rag.evaluation.questions import Questions, Writer
 from athanor.rag.evaluation.unanswerable import foreign
 from athanor.rag.evaluation.written import fault, parsed
 from athanor.rag.retrieve import Retriever
 from athanor.store import Store
 from athanor.types import Content, Job, KnowledgeBase, Question, Request
-from tests.rag.fakes import DIMENSION, WordEmbedder
-from tests.rag.test_retrieve import put
+from tests.rag.evaluation.filled import filled
+from tests.rag.fakes import WordEmbedder
 
 pytestmark = pytest.mark.anyio
 
@@ -85,10 +85,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 async def base(store: Store) -> KnowledgeBase:
-    base = store.knowledge.create("docs", embedder="words", dimension=DIMENSION)
-    for number in range(24):
-        await put(store, base, f"{number:02}.txt", prose(number))
-    return store.knowledge.get(base.id)
+    return await filled(store, "docs", {f"{number:02}.txt": prose(number) for number in range(24)})
 
 
 def service(store: Store) -> Questions:
@@ -165,9 +162,8 @@ async def test_a_job_that_was_killed_makes_only_what_is_left(store: Store, base:
 
 
 async def test_what_could_be_of_many_documents_is_not_asked(store: Store) -> None:
-    base = store.knowledge.create("forms", embedder="words", dimension=DIMENSION)
-    for number in range(8):
-        await put(store, base, f"{number}.txt", prose(3).replace("1703", str(1800 + number)))
+    forms = {f"{number}.txt": prose(3).replace("1703", str(1800 + number)) for number in range(8)}
+    base = await filled(store, "forms", forms)
     made = service(store)
     await made.enqueue(base, count=5)
     _, result = await run(made, store)
@@ -176,9 +172,8 @@ async def test_what_could_be_of_many_documents_is_not_asked(store: Store) -> Non
 
 
 async def test_questions_of_other_topics_are_left_out_where_the_base_has_them(store: Store) -> None:
-    base = store.knowledge.create("eggs", embedder="words", dimension=DIMENSION)
-    await put(store, base, "eggs.txt", "A soft-boiled egg should cook for six minutes; a hard-boiled one for ten.")
-    corpus = Corpus(store, store.knowledge.get(base.id), 0)
+    eggs = "A soft-boiled egg should cook for six minutes; a hard-boiled one for ten."
+    corpus = Corpus(store, await filled(store, "eggs", {"eggs.txt": eggs}), 0)
     asked = list(foreign(corpus, corpus.chance("x")))
     assert len(asked) > 20
     assert not any("egg" in one for one in asked)
@@ -206,7 +201,7 @@ async def test_a_model_writes_and_is_not_believed(store: Store, base: KnowledgeB
     made.speak(ask)
     with pytest.raises(InputError):
         await made.enqueue(base, count=4, how="model")
-    await made.enqueue(base, count=4, how="model", model="writer")
+    await made.enqueue(base, count=4, how="model", writer=Writer(model="writer"))
     job, result = await run(made, store)
     found = [one for one in store.questions.list(base.id) if one.relevant]
     assert len(found) == 3
@@ -235,7 +230,7 @@ async def test_a_budget_that_is_spent_ends_the_job_and_keeps_what_was_made(store
         return f"Question: When was a landmark erected at {town}?\nAnswer: {text.split(' in 1')[0].split()[-1]}"
 
     made.speak(ask)
-    await made.enqueue(base, count=6, how="model", model="writer")
+    await made.enqueue(base, count=6, how="model", writer=Writer(model="writer"))
     job = store.jobs.lease("tests", seconds=60)
     assert job is not None
     with pytest.raises(RateLimitError):
@@ -259,8 +254,8 @@ async def test_a_question_that_gives_its_answer_away_is_none(store: Store, base:
 
 async def test_accepted_answers_become_questions_and_others_do_not(store: Store, base: KnowledgeBase) -> None:
     first, second, *_ = store.knowledge.documents(base.id)
-    other = store.knowledge.create("other", embedder="words", dimension=DIMENSION)
-    foreign_document = await put(store, other, "x.txt", "Elsewhere.")
+    other = await filled(store, "other", {"x.txt": "Elsewhere."})
+    (foreign_document,) = store.knowledge.documents(other.id)
 
     def cited(*ids: str) -> list[dict[str, object]]:
         return [{"document": one, "version": 1, "source": "?"} for one in ids]

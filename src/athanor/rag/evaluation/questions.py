@@ -7,6 +7,7 @@ questions measure that nothing broke, and choose nothing (see `tune.py`); `desig
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
@@ -14,17 +15,29 @@ from anyio import to_thread
 
 from athanor.engines import Embedder
 from athanor.errors import InputError, JobError
+from athanor.governance import Right, require
 from athanor.observe import Action, AuditLog
 from athanor.rag.evaluation.accepted import accepted
 from athanor.rag.evaluation.making import Ask, Making
 from athanor.rag.retrieve import Retriever
 from athanor.store import Store
-from athanor.types import ApiKey, Job, KnowledgeBase, Principal, Question, new_id
+from athanor.types import Job, KnowledgeBase, Principal, Question, new_id
 
 How = Literal["rules", "model", "feedback"]
 
 MOST = 2000
 """Questions of one job, and of one call that adds some."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """The model that writes questions."""
+
+    model: str
+    schema: bool = False
+    """It can be held to a JSON schema."""
+    key: str | None = None
+    """Id of the key that its requests are billed to; `None` is the principal alone."""
 
 
 class Questions:
@@ -92,25 +105,27 @@ class Questions:
         *,
         count: int = 100,
         how: How = "rules",
-        model: str | None = None,
+        writer: Writer | None = None,
         seed: int = 0,
         by: Principal | None = None,
-        key: ApiKey | None = None,
     ) -> Job:
         """Queue a job that makes up to `count` questions, a tenth of them without an answer.
 
+        `feedback` takes all that there are, whatever `count`.
+
         Raises:
-            InputError: `count` is not 1 to `MOST`, or a model is asked to write that is not named.
+            InputError: `count` is not 1 to `MOST`, or a model is to write and none is named.
         """
         if not 1 <= count <= MOST:
             raise InputError(f"A job makes 1 to {MOST} questions.", where="count")
-        if how == "model" and model is None:
+        if how == "model" and writer is None:
             raise InputError("Say which model writes.", where="model")
 
         def enqueue() -> Job:
             with self._store.write() as conn:
                 arguments: dict[str, Any] = {"knowledge_base": base.id, "count": count, "how": how, "seed": seed}
-                arguments |= {"model": model, "key": None if key is None else key.id}
+                if how == "model" and writer is not None:
+                    arguments |= {"model": writer.model, "schema": writer.schema, "key": writer.key}
                 # Where it begins, so that a run after a kill makes what is left and not all of it again.
                 arguments["before"] = len(self._store.questions.list(base.id, origin="synthetic", conn=conn))
                 arguments |= {} if by is None else {"principal": by.id}
@@ -124,8 +139,10 @@ class Questions:
         """Do the job.
 
         Raises:
+            PermissionDeniedError: who asked may no longer administer.
             JobError: a model should write, and this process has no way to one.
         """
+        await to_thread.run_sync(self._check, job)
         base = await to_thread.run_sync(self._store.knowledge.get, job.arguments["knowledge_base"])
         if job.arguments["how"] == "feedback":
             return await to_thread.run_sync(self._from_feedback, base)
@@ -133,6 +150,12 @@ class Questions:
             raise JobError("This process asks no models: it has no doors.")
         run = await to_thread.run_sync(Making, job, base, self._store, self._retriever)
         return await run.run(self._embedder, self._ask)
+
+    def _check(self, job: Job) -> None:
+        """Questions tell of documents that are closed to others, and of what others have asked."""
+        who = self._store.principals.find(str(job.arguments.get("principal", "")))
+        if who is not None:
+            require(who, Right.ADMINISTER)
 
     def _from_feedback(self, base: KnowledgeBase) -> Mapping[str, object]:
         found, silent = accepted(self._store, base)

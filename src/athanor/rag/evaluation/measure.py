@@ -1,0 +1,216 @@
+"""Scores of questions under many settings, with everything that settings do not change computed once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from anyio import to_thread
+
+from athanor.engines import Embedder, Reranker
+from athanor.rag.arrays import Floats, Matrix, np
+from athanor.rag.evaluation.choose import plain
+from athanor.rag.evaluation.metrics import ndcg
+from athanor.rag.index import decode
+from athanor.rag.indexes import Indexes
+from athanor.rag.retrieve import Legs, Retriever
+from athanor.store import Store
+from athanor.types import (
+    EmbedderProfile,
+    Embeddings,
+    EngineState,
+    Hit,
+    KnowledgeBase,
+    Question,
+    RerankerProfile,
+    RetrievalSettings,
+)
+
+WANTED = 60
+"""Passages asked for: ten documents are in them."""
+SHOWN = 10
+"""Passages that count where a question names passages, and documents where it names those."""
+_BATCH = 32
+
+
+class BudgetSpent(Exception):  # noqa: N818  no error: what was measured so far counts
+    """There is no time left to measure these settings."""
+
+
+class KeptEmbedder:
+    """An embedder that embeds each query once."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._rows: dict[str, bytes] = {}
+
+    @property
+    def profile(self) -> EmbedderProfile:
+        return self._embedder.profile
+
+    async def embed(self, texts: Sequence[str], *, kind: Literal["query", "document"]) -> Embeddings:
+        if kind != "query":
+            return await self._embedder.embed(texts, kind=kind)
+        new = [text for text in dict.fromkeys(texts) if text not in self._rows]
+        for at in range(0, len(new), _BATCH):
+            batch = new[at : at + _BATCH]
+            found = await self._embedder.embed(batch, kind="query")
+            self._rows.update(zip(batch, found.rows(), strict=True))
+        data = b"".join(self._rows[text] for text in texts)
+        return Embeddings(data=data, count=len(texts), dimension=self.profile.dimension, tokens=0)
+
+    def state(self) -> EngineState:
+        return self._embedder.state()
+
+    async def start(self) -> None:
+        await self._embedder.start()
+
+    async def aclose(self) -> None:
+        """Nothing: it is another's embedder."""
+
+
+class KeptReranker:
+    """A reranker that reads each passage for a query once."""
+
+    def __init__(self, reranker: Reranker) -> None:
+        self._reranker = reranker
+        self._logits: dict[tuple[str, str], float] = {}
+
+    @property
+    def profile(self) -> RerankerProfile:
+        return self._reranker.profile
+
+    async def score(self, query: str, passages: Sequence[str]) -> list[float]:
+        new = [one for one in dict.fromkeys(passages) if (query, one) not in self._logits]
+        if new:
+            found = await self._reranker.score(query, new)
+            self._logits.update(zip(((query, one) for one in new), found, strict=True))
+        return [self._logits[query, one] for one in passages]
+
+    def state(self) -> EngineState:
+        return self._reranker.state()
+
+    async def start(self) -> None:
+        await self._reranker.start()
+
+    async def aclose(self) -> None:
+        """Nothing: it is another's reranker."""
+
+
+class Measuring:
+    """nDCG@10 of `questions` under settings of `base`."""
+
+    def __init__(
+        self,
+        base: KnowledgeBase,
+        questions: Sequence[Question],
+        store: Store,
+        indexes: Indexes,
+        *,
+        embedder: Embedder,
+        reranker: Reranker | None,
+    ) -> None:
+        self.base = base
+        self.questions = list(questions)
+        self.deadline = float("inf")
+        """`time.monotonic()` from which on no further settings are measured."""
+        self.told: Callable[[int], Awaitable[None]] = _nobody
+        """Called with how many of the questions are measured under the present settings."""
+        self._store = store
+        self._plain = Retriever(store, embedder, reranker, indexes=indexes)
+        self._embedder = KeptEmbedder(embedder)
+        self._reranks = reranker is not None
+        second = None if reranker is None else KeptReranker(reranker)
+        self._kept = Retriever(store, self._embedder, second, indexes=indexes)
+        sources = store.knowledge.sources(base.id)
+        self._by_passage = [any(key not in sources for key in one.relevant) for one in self.questions]
+        self._legs: list[Legs] = []
+        self._names: list[Mapping[str, str]] = []
+        self.scores: dict[RetrievalSettings, Floats] = {}
+        """Settings → the score of each question."""
+
+    @property
+    def reranks(self) -> bool:
+        """Is there a cross-encoder."""
+        return self._reranks
+
+    async def prepare(self) -> None:
+        """Find what both legs have for each question. Nothing is measured before."""
+        for at in range(0, len(self.questions), _BATCH):
+            batch = [one.text for one in self.questions[at : at + _BATCH]]
+            found = await self._embedder.embed(batch, kind="query")
+            await to_thread.run_sync(self._find, batch, decode(found.data, found.dimension))
+            await self.told(len(self._legs))
+
+    def _find(self, texts: Sequence[str], vectors: Matrix) -> None:
+        for text, vector in zip(texts, vectors, strict=True):
+            legs = self._plain.legs(self.base, text, vector)
+            by_passage = self._by_passage[len(self._legs)]
+            hits = self._store.chunks.hits(self.base.id, list(legs.cosines))
+            self._legs.append(legs)
+            self._names.append({hit.chunk.id: name(hit, by_passage=by_passage) for hit in hits})
+
+    @property
+    def passages(self) -> bool:
+        """Do some of the questions name passages, and not whole documents."""
+        return any(self._by_passage)
+
+    async def of(self, settings: RetrievalSettings) -> Floats:
+        """The score of each question under `settings`.
+
+        Raises:
+            BudgetSpent: the deadline came first.
+        """
+        if settings not in self.scores:
+            if settings == plain(settings):
+                values = await to_thread.run_sync(self._fused, settings)
+            else:
+                values = await self._searched(settings)
+            self.scores[settings] = np.array(values, dtype=np.float64)
+        return self.scores[settings]
+
+    def _fused(self, settings: RetrievalSettings) -> list[float]:
+        values = []
+        for question, legs, names in zip(self.questions, self._legs, self._names, strict=True):
+            ranked = [names[key] for key, _ in legs.fused(settings) if key in names]
+            values.append(gain(ranked[:WANTED], question))
+        return values
+
+    async def _searched(self, settings: RetrievalSettings) -> list[float]:
+        base = replace(self.base, settings=settings)
+        values = []
+        for place, question in enumerate(self.questions):
+            if time.monotonic() > self.deadline:
+                raise BudgetSpent
+            hits = await self._kept.search(base, question.text, limit=WANTED)
+            names = [name(hit, by_passage=self._by_passage[place]) for hit in hits]
+            values.append(gain(names, question))
+            await self.told(place + 1)
+        return values
+
+    async def milliseconds(self, settings: RetrievalSettings, count: int = 20) -> float:
+        """Median of a search under `settings` with nothing computed before, over `count` questions."""
+        base = replace(self.base, settings=settings)
+        step = max(1, len(self.questions) // count)
+        spent = []
+        for question in self.questions[::step][:count]:
+            began = time.perf_counter()
+            await self._plain.search(base, question.text, limit=SHOWN)
+            spent.append(1000 * (time.perf_counter() - began))
+        return float(np.median(spent)) if spent else 0.0
+
+
+def name(hit: Hit, *, by_passage: bool) -> str:
+    """What `hit` is called in a ranking of passages, or else of documents."""
+    return f"{hit.source}#{hit.chunk.id}" if by_passage else hit.source
+
+
+def gain(ranked: Sequence[str], question: Question) -> float:
+    """nDCG@10 of a ranking of names."""
+    return ndcg(ranked, question.relevant, k=SHOWN)
+
+
+async def _nobody(done: int) -> None:
+    """Tell nobody."""
