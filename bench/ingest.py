@@ -1,11 +1,16 @@
-"""How fast is a folder ingested, beside the bare embedder on the same passages?
+"""How fast is a folder ingested, beside the bare embedder on the same passages, and beside other frameworks?
 
-    python bench/ingest.py [--quick] [--documents N] [--json]
+    ATHANOR_DATA=... python bench/ingest.py [--documents 5000] [--rounds N] [--quick] [--json] [--peers DIR [--install]]
 
-Makes N Markdown documents of one XSum article each, from `../shared/data/text`, ingests them into an empty
-base, and embeds the passages that came out once more with nothing around the embedder. Both are in this process, with
-the embedder and the parsers in theirs as always. Reported are passages a second of both, their ratio, the time of a
-second run over the unchanged folder, peak resident memory over all processes, and the load before and after.
+Makes Markdown documents of unique texts (`_corpus.py` says which), and in every round ingests them into an empty base,
+runs the ingestion again over the unchanged folder, embeds the passages that came out once more with nothing around
+the embedder (the same process, 256 texts in a call and two calls under way), and lets every framework ingest the same
+folder with the same embedder (`_ingest_peers.py` says how each does it): in turns, so that a busy machine slows all.
+A small folder is ingested before each clock starts; loading libraries and models is not in the figures.
+
+`ratio` is the bare embedder's time over ours; `faster` is a framework's time over ours for the same folder, and
+`faster_passages` is our passages a second over its. Peak memory is over all processes, and includes ours for searching.
+Figures of more than one round are medians, with the lowest and highest. Without ATHANOR_DATA nothing can be ingested.
 """
 
 from __future__ import annotations
@@ -14,31 +19,28 @@ import argparse
 import asyncio
 import json
 import os
+import subprocess
 import tempfile
 import threading
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+import anyio
 import psutil
 
+from _corpus import write_documents
+from _ingest_peers import Framework, install, installed
+from _ingest_peers import run as run_peer
 from athanor.config import load_settings
 from athanor.gateway import App, open_app
+from athanor.models import resolve_embedder
 from athanor.rag.ingest import embedded_text
 from athanor.worker import Runner
 
-TEXTS = Path(__file__).parents[2] / "shared/data/text/xsum_test.jsonl"
-
-
-def write_documents(folder: Path, count: int) -> None:
-    """`count` documents of one article each."""
-    articles = [json.loads(line) for line in TEXTS.read_text().splitlines()]
-    for number in range(count):
-        row = articles[number % len(articles)]
-        body = row["document"]
-        round_ = number // len(articles)
-        title = f"# Report {number}" + (f", edition {round_}" if round_ else "")
-        (folder / f"{number:06d}.md").write_text(f"{title}\n\n" + body.replace("\n", "\n\n") + "\n")
+TOKENS = 200
+"""Of a passage of a framework; it is what ours aim at."""
 
 
 class Memory:
@@ -69,9 +71,9 @@ class Memory:
             self.peak = max(self.peak, total)
 
 
-async def ingest(app: App, folder: Path) -> tuple[float, dict[str, Any]]:
-    """Seconds and result of one run."""
-    base = await app.knowledge.ensure("bench")
+async def ingest(app: App, name: str, folder: Path) -> tuple[float, dict[str, Any]]:
+    """Seconds and result of one run into the base `name`."""
+    base = await app.knowledge.ensure(name)
     job = await app.ingestion.enqueue_folder(base, folder)
     began = time.perf_counter()
     await Runner(app.store, app.handlers).run_once()
@@ -82,64 +84,144 @@ async def ingest(app: App, folder: Path) -> tuple[float, dict[str, Any]]:
     return seconds, dict(done.result)
 
 
-async def bare(app: App) -> tuple[float, int]:
-    """Seconds for the passages of the base, 64 in a call, and how many there are."""
-    base = app.store.knowledge.get("bench")
+async def bare(app: App, name: str) -> tuple[float, int]:
+    """Seconds for the passages of the base, and how many there are."""
+    base = app.store.knowledge.get(name)
     texts = [
         embedded_text(document.title, chunk)
         for document in app.store.knowledge.documents(base.id, limit=1_000_000)
         for chunk in app.store.chunks.of_document(document.id)
     ]
+    calls = iter([texts[at : at + 256] for at in range(0, len(texts), 256)])
+
+    async def work() -> None:
+        for call in calls:
+            await app.embedder.embed(call, kind="document")
+
     began = time.perf_counter()
-    for at in range(0, len(texts), 64):
-        await app.embedder.embed(texts[at : at + 64], kind="document")
+    async with anyio.create_task_group() as group:
+        for _ in range(2):
+            group.start_soon(work)
     return time.perf_counter() - began, len(texts)
 
 
-async def run(documents: int) -> dict[str, Any]:
-    loads = [os.getloadavg()[0]]
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "folder"
-        folder.mkdir()
-        write_documents(folder, documents)
-        await asyncio.sleep(2.5)  # younger files are read again in the next run
-        settings = load_settings(arguments={"home": f"{temporary}/home"}, environment={}).settings
-        async with open_app(settings) as app:
-            await app.embedder.start()
-            await app.embedder.embed(["warm"] * 64, kind="document")
-            with Memory() as memory:
-                seconds, result = await ingest(app, folder)
-            again, unchanged = await ingest(app, folder)
-            if unchanged["unchanged"] != documents:
-                raise RuntimeError(f"the second run changed something: {unchanged}")
-            alone, chunks = await bare(app)
-    loads.append(os.getloadavg()[0])
+async def ours(folder: Path, warm: Path, home: Path, documents: int) -> dict[str, float]:
+    settings = load_settings(arguments={"home": str(home)}, environment={}).settings
+    async with open_app(settings) as app:
+        await app.embedder.start()
+        await app.embedder.embed(["warm"] * 64, kind="document")
+        await ingest(app, "warm", warm)
+        with Memory() as memory:
+            seconds, result = await ingest(app, "bench", folder)
+        again, unchanged = await ingest(app, "bench", folder)
+        if result["failed"] or unchanged["unchanged"] != documents:
+            raise RuntimeError(f"not all was ingested, or the second run changed something: {result} {unchanged}")
+        alone, passages = await bare(app, "bench")
     return {
-        "documents": documents,
-        "passages": chunks,
-        "passages_per_second": round(chunks / seconds, 1),
-        "bare_passages_per_second": round(chunks / alone, 1),
-        "ratio": round(alone / seconds, 3),
-        "unchanged_seconds": round(again, 3),
+        "seconds": seconds,
+        "passages": passages,
+        "bare_seconds": alone,
+        "unchanged_seconds": again,
         "peak_mb": round(memory.peak / 1e6),
-        "failed": result["failed"],
-        "load": [round(load, 1) for load in loads],
-        "processors": len(os.sched_getaffinity(0)),
     }
+
+
+def rounds_of(options: argparse.Namespace, frameworks: list[Framework], folder: Path) -> list[dict[str, Any]]:
+    """One entry for each round: our figures under `ours`, a framework's under its name and the way it embeds."""
+    many, few = folder / "many", folder / "few"
+    many.mkdir()
+    few.mkdir()
+    data = Path(os.environ["ATHANOR_DATA"])
+    options.documents = write_documents(many, data, options.documents)
+    write_documents(few, data, 2)
+    embedder = resolve_embedder()
+    job: dict[str, Any] = {
+        "folder": str(many),
+        "warm": str(few),
+        "tokens": TOKENS,
+        "model": str(embedder.model),
+        "tokenizer": str(embedder.tokenizer),
+        "max_tokens": embedder.profile.max_tokens,
+    }
+    time.sleep(2.5)  # younger files are read again in the next run
+    found = []
+    for number in range(options.rounds):
+        entry: dict[str, Any] = {"ours": asyncio.run(ours(many, few, folder / f"home{number}", options.documents))}
+        for framework in frameworks:
+            for way in options.ways:
+                entry[f"{framework.name} {way}"] = run_peer(framework, options.peers, {**job, "way": way})
+        found.append(entry)
+    return found
+
+
+def spread(values: list[float], digits: int = 2) -> float | list[float]:
+    """The value; of several, median, lowest and highest."""
+    if len(values) == 1:
+        return round(values[0], digits)
+    return [round(value, digits) for value in (median(values), min(values), max(values))]
+
+
+def figures(found: list[dict[str, Any]], documents: int) -> dict[str, Any]:
+    mine = [entry["ours"] for entry in found]
+    lines: dict[str, Any] = {
+        "documents": documents,
+        "passages": mine[0]["passages"],
+        "passages_per_second": spread([one["passages"] / one["seconds"] for one in mine], 1),
+        "bare_passages_per_second": spread([one["passages"] / one["bare_seconds"] for one in mine], 1),
+        "ratio": spread([one["bare_seconds"] / one["seconds"] for one in mine], 3),
+        "unchanged_seconds": spread([one["unchanged_seconds"] for one in mine], 3),
+        "unchanged_faster": spread([one["seconds"] / one["unchanged_seconds"] for one in mine], 0),
+        "peak_mb": spread([one["peak_mb"] for one in mine], 0),
+        "frameworks": {},
+    }
+    for name in found[0].keys() - {"ours"}:
+        pairs = [(entry["ours"], entry[name]) for entry in found]
+        lines["frameworks"][name] = {
+            "passages": pairs[0][1]["passages"],
+            "passages_per_second": spread([other["passages"] / other["seconds"] for _, other in pairs], 1),
+            "faster": spread([other["seconds"] / one["seconds"] for one, other in pairs]),
+            "faster_passages": spread(
+                [one["passages"] / one["seconds"] * other["seconds"] / other["passages"] for one, other in pairs]
+            ),
+            "peak_mb": spread([other["peak_mb"] for _, other in pairs], 0),
+        }
+    lines["frameworks"] = dict(sorted(lines["frameworks"].items()))
+    return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, default=500)
-    parser.add_argument("--quick", action="store_true", help="40 documents")
+    parser.add_argument("--documents", type=int, default=5000)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="40 documents; frameworks in one way only")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--peers", type=Path, help="folder of the other frameworks' environments")
+    parser.add_argument("--install", action="store_true", help="install those that are missing there")
+    parser.add_argument("--ways", nargs="+", choices=["plain", "given"], default=["plain", "given"])
     options = parser.parse_args()
-    figures = asyncio.run(run(40 if options.quick else options.documents))
+    if "ATHANOR_DATA" not in os.environ:
+        raise SystemExit("Set ATHANOR_DATA to the folder of evaluation data.")
+    if options.install:
+        if options.peers is None:
+            parser.error("--install needs --peers DIR")
+        install(options.peers)
+    if options.quick:
+        options.documents, options.ways = min(options.documents, 40), ["plain"]
+    loads = [os.getloadavg()[0]]
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            found = rounds_of(options, [] if options.peers is None else installed(options.peers), Path(temporary))
+        except subprocess.CalledProcessError as error:
+            raise SystemExit(f"{error.cmd[2]} failed:\n{error.stderr[-2000:]}") from error
+    lines = figures(found, options.documents)
+    lines["load"] = [round(load, 1) for load in (*loads, os.getloadavg()[0])]
+    lines["processors"] = len(os.sched_getaffinity(0))
     if options.json:
-        print(json.dumps(figures))
+        print(json.dumps(lines))
         return
-    for name, value in figures.items():
-        print(f"{name.replace('_', ' '):26} {value}")
+    for name, value in lines.items():
+        for label, shown in value.items() if isinstance(value, dict) else [(name.replace("_", " "), value)]:
+            print(f"{label:26} {shown}")
 
 
 if __name__ == "__main__":
