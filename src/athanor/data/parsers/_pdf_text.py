@@ -67,32 +67,12 @@ def read_page(raw: Any, page: Any, index: int) -> Page:
 def _lines(raw: Any, text_page: Any) -> Iterator[tuple[Line, int]]:
     """The lines in drawing order, each with the quarter turns (to the left) at which it is drawn."""
     text: str = text_page.get_text_range()
-    box, handle = raw.FS_RECTF(), text_page.raw
     # Characters without text of their own make the two ways of counting differ; most pages have none.
     same = text_page.count_chars() == len(text)
     start = 0
     for found in _LINE_END.finditer(text):
         begin, end, start = start, found.start(), found.end()
-        words, angle = list[Word](), 0
-        corners: Box = (0.0, 0.0, 0.0, 0.0)
-        for word in _WORD.finditer(text, begin, end):
-            first, last = word.start(), word.end() - 1
-            if not same:
-                first, last = (raw.FPDFText_GetCharIndexFromTextIndex(handle, at) for at in (first, last))
-            shown = word[0]
-            if not (shown.isascii() and shown.isprintable()):
-                shown = collapse(_CONTROLS.sub(" ", shown.translate(_LIGATURES)))
-            if not shown:
-                continue
-            raw.FPDFText_GetLooseCharBox(handle, first, byref(box))
-            reach = (box.left, box.bottom, box.right, box.top)
-            if last != first:
-                raw.FPDFText_GetLooseCharBox(handle, last, byref(box))
-                reach = _around(reach, (box.left, box.bottom, box.right, box.top))
-            if not words:
-                angle = round(-raw.FPDFText_GetCharAngle(handle, first) / (pi / 2)) % 4
-            corners = _around(corners, reach) if words else reach
-            words.append(Word(shown, *reach))
+        words, angle = _words(raw, text_page.raw, text, (begin, end), same=same)
         if not words:
             continue
         clean = " ".join(word.text for word in words)
@@ -100,7 +80,34 @@ def _lines(raw: Any, text_page: Any) -> Iterator[tuple[Line, int]]:
         if hyphen and clean.endswith("-"):
             words[-1].text, clean = words[-1].text[:-1], clean[:-1]
         if clean:
-            yield Line(clean, corners[0], corners[2], corners[1], corners[3] - corners[1], hyphen, words), angle
+            yield Line(clean, 0, 0, 0, 0, hyphen, words), angle
+
+
+def _words(raw: Any, handle: Any, text: str, span: tuple[int, int], *, same: bool) -> tuple[list[Word], int]:
+    """The words of one line and its angle. Most of the time of reading a PDF is spent here."""
+    box, words, angle = raw.FS_RECTF(), list[Word](), 0
+    where, look, pointer = raw.FPDFText_GetCharIndexFromTextIndex, raw.FPDFText_GetLooseCharBox, byref(box)
+    for word in _WORD.finditer(text, *span):
+        first, last = word.start(), word.end() - 1
+        if not same:
+            first, last = where(handle, first), where(handle, last)
+        shown = word[0]
+        if not (shown.isascii() and shown.isprintable()):
+            shown = collapse(_CONTROLS.sub(" ", shown.translate(_LIGATURES)))
+            if not shown:
+                continue
+        if not words:
+            angle = round(-raw.FPDFText_GetCharAngle(handle, first) / (pi / 2)) % 4
+        look(handle, first, pointer)
+        reach = (box.left, box.bottom, box.right, box.top)
+        if last != first:
+            look(handle, last, pointer)
+            if angle == 0:  # nearly always
+                reach = (reach[0], reach[1], box.right, reach[3])
+            else:
+                reach = _around(reach, (box.left, box.bottom, box.right, box.top))
+        words.append(Word(shown, *reach))
+    return words, angle
 
 
 def _around(a: Box, b: Box) -> Box:
@@ -133,12 +140,12 @@ def as_placed(box: Box, page: Page) -> Box:
 
 
 def _turn(line: Line, turn: int, width: float, height: float) -> None:
-    if not turn:
-        return
-    line.x0, line.y, line.x1, top = _turned((line.x0, line.y, line.x1, line.y + line.height), turn, width, height)
-    line.height = top - line.y
-    for word in line.words:
+    """Turn the words of `line`, and measure it by its first and last one."""
+    for word in line.words if turn else ():
         word.x0, word.y0, word.x1, word.y1 = _turned((word.x0, word.y0, word.x1, word.y1), turn, width, height)
+    first, last = line.words[0], line.words[-1]
+    line.x0, line.y, line.x1 = first.x0, first.y0, last.x1
+    line.height = max(first.y1 - first.y0, last.y1 - last.y0)
 
 
 def _rules(raw: Any, page: Any, turn: int, size: tuple[float, float]) -> Rules:
