@@ -172,7 +172,14 @@ class Bases(Repository):
             for table in (t.document_versions, t.pictures):
                 c.execute(delete(table).where(table.c.document.in_(owned)))
             c.execute(delete(t.documents).where(t.documents.c.base == base))
-            for table in (t.access_classes, t.knowledge_versions, t.questions, t.evaluations, t.sync_sources):
+            for table in (
+                t.access_classes,
+                t.deletions,
+                t.knowledge_versions,
+                t.questions,
+                t.evaluations,
+                t.sync_sources,
+            ):
                 c.execute(delete(table).where(table.c.base == base))
             c.execute(delete(t.knowledge_bases).where(t.knowledge_bases.c.seq == base))
 

@@ -13,13 +13,15 @@ from athanor.errors import ConflictError, InputError
 from athanor.store import tables as t
 from athanor.store.access import class_of, collect_classes
 from athanor.store.bases import base_row, blobs_of, bump
+from athanor.store.deletions import mark
 from athanor.store.filters import checked
-from athanor.store.lookup import Lookup, document_of, missing_document, select_documents
+from athanor.store.insides import Insides
+from athanor.store.lookup import document_of, missing_document, select_documents
 from athanor.store.passages import insert_chunks, remove_chunks
-from athanor.types import OPEN, Access, Attributes, Chunk, Document, DocumentStatus, StoredPicture
+from athanor.types import OPEN, UNFINISHED, Access, Attributes, Chunk, Document, DocumentStatus, StoredPicture
 
 
-class Documents(Lookup):
+class Documents(Insides):
     """Replace, fail, close and delete documents."""
 
     def replace_document(
@@ -88,26 +90,28 @@ class Documents(Lookup):
         with self._db.writing(conn) as c:
             base = base_row(c, document.knowledge_base, lock=True)
             row = _by_source(c, base.seq, document.source)
-            now = time.time()
             if row is not None and row.version:
-                values = {"status": DocumentStatus.FAILED.value, "error": error, "updated_at": now}
+                values = {"status": DocumentStatus.FAILED.value, "error": error, "updated_at": time.time()}
                 c.execute(update(t.documents).where(t.documents.c.id == row.id).values(**values))
                 return self.document(row.id, conn=c)
-            stored = replace(
-                document,
-                id=row.id if row else document.id,
-                version=0,
-                text_sha256=None,
-                pages=(),
-                status=DocumentStatus.FAILED,
-                error=error,
-                chunks=0,
-                created_at=row.created_at if row else now,
-                updated_at=now,
-                **_closed(c, base.seq, document, row),
-            )
-            _write_row(c, base.seq, stored, new=row is None)
-        return stored
+            return _write_unread(c, base.seq, document, row, DocumentStatus.FAILED, error)
+
+    def begin_document(self, document: Document, *, conn: Connection | None = None) -> None:
+        """Record that the container `document` is being read, so that its members have where to belong.
+
+        A source that was good keeps its last version and gets the stamp `UNFINISHED`; another gets a row of version 0
+        that is being read.
+
+        Raises:
+            NotFoundError: no such knowledge base.
+        """
+        with self._db.writing(conn) as c:
+            base = base_row(c, document.knowledge_base, lock=True)
+            row = _by_source(c, base.seq, document.source)
+            if row is not None and row.version:
+                c.execute(update(t.documents).where(t.documents.c.id == row.id).values(stamp=UNFINISHED))
+            else:
+                _write_unread(c, base.seq, document, row, DocumentStatus.READING, None)
 
     def set_access(self, document: str, access: Access, *, conn: Connection | None = None) -> Document:
         """Say who may read a document (by id) from this commit on, and with it the members of a container.
@@ -126,7 +130,7 @@ class Documents(Lookup):
             return self.document(document, conn=c)
 
     def set_attributes(self, document: str, attributes: Attributes, *, conn: Connection | None = None) -> Document:
-        """Replace the attributes of a document (by id).
+        """Replace the attributes of a document (by id), and with it of the members of a container.
 
         Raises:
             NotFoundError: no such document.
@@ -134,9 +138,11 @@ class Documents(Lookup):
         """
         with self._db.writing(conn) as c:
             base, found = _placed(c, document)
+            ids = [one.id for one in self._with_members(c, found)]
             values = {"attributes": checked(attributes, where=found.source)}
-            c.execute(update(t.documents).where(t.documents.c.id == document).values(**values))
-            _renew(c, base, [document])
+            for one in ids:
+                c.execute(update(t.documents).where(t.documents.c.id == one).values(**values))
+            _renew(c, base, ids)
             return self.document(document, conn=c)
 
     def set_stamps(self, stamps: Mapping[str, str], *, conn: Connection | None = None) -> None:
@@ -145,9 +151,10 @@ class Documents(Lookup):
             for document, stamp in stamps.items():
                 c.execute(update(t.documents).where(t.documents.c.id == document).values(stamp=stamp))
 
-    def delete_document(self, document: str, *, conn: Connection | None = None) -> None:
+    def delete_document(self, document: str, *, asked: int | None = None, conn: Connection | None = None) -> None:
         """Delete a document (by id), and with it the members of a container: every version, chunk, word, vector and
-        picture is gone at commit.
+        picture is gone at commit. `deleted_since` tells of it; where its source was found gone, from the revision
+        `asked` at which it was asked what is there.
 
         Raises:
             NotFoundError: no such document.
@@ -163,14 +170,19 @@ class Documents(Lookup):
                 c.execute(delete(t.documents).where(t.documents.c.id == one.id))
             good = sum(one.version > 0 for one in gone)
             bump(c, base.seq, documents=-good, chunks=-sum(one.chunks for one in gone))
+            mark(c, base.seq, found.source, base.revision + 1 if asked is None else asked)
             collect_classes(c, base.seq)
 
     def _with_members(self, conn: Connection, document: Document) -> list[Document]:
         """The document, the members of it as a container, their members, and so on."""
         found = {document.id: document}
+        containers = self.containers(document.knowledge_base, conn=conn)
         waiting = [document]
         while waiting:
-            for member in self.members(document.knowledge_base, waiting.pop().source, conn=conn):
+            container = waiting.pop().source
+            if container not in containers:
+                continue
+            for member in self.members(document.knowledge_base, container, conn=conn):
                 if member.id not in found:
                     found[member.id] = member
                     waiting.append(member)
@@ -209,6 +221,28 @@ def _closed(conn: Connection, base: int, document: Document, old: Document | Non
         container = _by_source(conn, base, document.container)
         access = OPEN if container is None else container.access
     return {"access": access, "attributes": document.attributes}
+
+
+def _write_unread(
+    conn: Connection, base: int, document: Document, row: Document | None, status: DocumentStatus, error: str | None
+) -> Document:
+    """A row of version 0, over `row` where there is one."""
+    now = time.time()
+    stored = replace(
+        document,
+        id=row.id if row else document.id,
+        version=0,
+        text_sha256=None,
+        pages=(),
+        status=status,
+        error=error,
+        chunks=0,
+        created_at=row.created_at if row else now,
+        updated_at=now,
+        **_closed(conn, base, document, row),
+    )
+    _write_row(conn, base, stored, new=row is None)
+    return stored
 
 
 def _write_row(conn: Connection, base: int, document: Document, *, new: bool) -> None:

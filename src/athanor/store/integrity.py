@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, or_, select
+from sqlalchemy import Connection, Row, Select, exists, func, or_, select
 
 from athanor.store import tables as t
 from athanor.store.base import TextIndex
@@ -30,6 +30,8 @@ def _checks(base: Row[Any]) -> dict[str, Select[Any]]:
     held = select(func.count()).select_from(t.chunks).where(chunks.document == documents.id).scalar_subquery()
     newest = select(func.max(versions.version)).where(versions.document == documents.id).scalar_subquery()
     same_span = (chunks.document, chunks.start, chunks.end)
+    holder = t.documents.alias("holder").c
+    outer = exists().where(holder.base == documents.base, holder.source == documents.container)
     stray = or_(documents.id.is_(None), documents.base != chunks.base)
     return {
         "chunks have no vector": select(chunks.seq)
@@ -47,6 +49,9 @@ def _checks(base: Row[Any]) -> dict[str, Select[Any]]:
         .where(ours, stray),
         "documents count their chunks wrong": select(documents.id).where(
             documents.base == base.seq, documents.chunks != held
+        ),
+        "members have no container": select(documents.id).where(
+            documents.base == base.seq, documents.container.is_not(None), ~outer
         ),
         "documents lack the row of their version": select(documents.id).where(
             documents.base == base.seq, func.coalesce(newest, 0) != documents.version

@@ -22,7 +22,6 @@ from athanor.types import (
     DocumentVersion,
     Filter,
     Reader,
-    SourceState,
     StoredPicture,
     View,
 )
@@ -172,22 +171,6 @@ class Lookup(Bases):
         query = query.where(columns.document == document, columns.version == version).order_by(columns.ordinal)
         with self._db.reading(conn) as c:
             return [StoredPicture(**row._asdict()) for row in c.execute(query)]
-
-    def sources(self, knowledge_base: str, *, conn: Connection | None = None) -> dict[str, SourceState]:
-        """The state of every source of the base (by id), to find those that changed."""
-        names = ("sha256", "version", "size", "origin", "stamp", "container")
-        columns = t.documents.c
-        query = select(columns.source, columns.id, columns.status, *(columns[name] for name in names))
-        query = query.join(t.knowledge_bases).where(t.knowledge_bases.c.id == knowledge_base)
-        with self._db.reading(conn) as c:
-            return {
-                row.source: SourceState(
-                    document=row.id,
-                    status=DocumentStatus(row.status),
-                    **{name: getattr(row, name) for name in names},
-                )
-                for row in c.execute(query)
-            }
 
 
 def select_documents() -> Select[Any]:

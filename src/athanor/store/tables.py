@@ -289,6 +289,16 @@ evaluations = Table(
     Column("details", _JSON, nullable=False),
 )
 
+deletions = Table(
+    "deletions",
+    metadata,
+    Column("base", ForeignKey("knowledge_bases.seq"), primary_key=True, autoincrement=False),
+    # Of the name of the source, which may itself be what had to go.
+    Column("source_sha256", Text, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
 sync_sources = Table(
     "sync_sources",
     metadata,

@@ -96,6 +96,7 @@ from athanor.types.retrieval import (
     SyncSource,
 )
 from athanor.types.stored import (
+    UNFINISHED,
     Content,
     DocumentVersion,
     RequestRecord,
@@ -115,6 +116,7 @@ __all__ = [
     "NO_USAGE",
     "OPEN",
     "SYSTEM_READER",
+    "UNFINISHED",
     "Access",
     "AccessRule",
     "Anchor",

@@ -21,6 +21,8 @@ class AnswerMode(StrEnum):
 
 
 class DocumentStatus(StrEnum):
+    READING = "reading"
+    """A container that is being read for the first time."""
     READY = "ready"
     FAILED = "failed"
 

@@ -36,6 +36,10 @@ class StoredPicture:
     alt: str = ""
 
 
+UNFINISHED = "unfinished"
+"""The stamp of a container while its members are brought in step; no stamp of a file is like it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceState:
     """What an ingestion compares a source with, to know whether it changed."""
@@ -51,6 +55,8 @@ class SourceState:
     origin: str = "upload"
     stamp: str = ""
     container: str | None = None
+    updated_at: float = 0.0
+    """Unix seconds when it was last read, well or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

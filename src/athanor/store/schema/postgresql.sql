@@ -60,6 +60,13 @@ CREATE TABLE contents (
     answer text NOT NULL
 );
 
+CREATE TABLE deletions (
+    base bigint NOT NULL,
+    source_sha256 text NOT NULL,
+    revision bigint NOT NULL,
+    at double precision NOT NULL
+);
+
 CREATE TABLE document_versions (
     document text NOT NULL,
     version integer NOT NULL,
@@ -330,6 +337,8 @@ ALTER TABLE chunks ADD CONSTRAINT pk_chunks PRIMARY KEY (seq);
 
 ALTER TABLE contents ADD CONSTRAINT pk_contents PRIMARY KEY (trace);
 
+ALTER TABLE deletions ADD CONSTRAINT pk_deletions PRIMARY KEY (base, source_sha256);
+
 ALTER TABLE document_versions ADD CONSTRAINT pk_document_versions PRIMARY KEY (document, version);
 
 ALTER TABLE documents ADD CONSTRAINT pk_documents PRIMARY KEY (id);
@@ -407,6 +416,8 @@ ALTER TABLE chunk_words ADD CONSTRAINT fk_chunk_words_chunk FOREIGN KEY (chunk) 
 ALTER TABLE chunks ADD CONSTRAINT fk_chunks_base FOREIGN KEY (base) REFERENCES knowledge_bases(seq);
 
 ALTER TABLE chunks ADD CONSTRAINT fk_chunks_document FOREIGN KEY (document) REFERENCES documents(id);
+
+ALTER TABLE deletions ADD CONSTRAINT fk_deletions_base FOREIGN KEY (base) REFERENCES knowledge_bases(seq);
 
 ALTER TABLE document_versions ADD CONSTRAINT fk_document_versions_document FOREIGN KEY (document) REFERENCES documents(id) ON DELETE CASCADE;
 

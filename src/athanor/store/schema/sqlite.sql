@@ -61,6 +61,15 @@ CREATE TABLE contents (
     CONSTRAINT pk_contents PRIMARY KEY (trace)
 );
 
+CREATE TABLE deletions (
+    base INTEGER NOT NULL,
+    source_sha256 TEXT NOT NULL,
+    revision BIGINT NOT NULL,
+    at DOUBLE NOT NULL,
+    CONSTRAINT pk_deletions PRIMARY KEY (base, source_sha256),
+    CONSTRAINT fk_deletions_base FOREIGN KEY(base) REFERENCES knowledge_bases (seq)
+);
+
 CREATE TABLE document_versions (
     document TEXT NOT NULL,
     version INTEGER NOT NULL,
