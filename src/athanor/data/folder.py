@@ -56,6 +56,8 @@ class FolderListing:
     files: tuple[SourceFile, ...]
     problems: tuple[tuple[str, DocumentError], ...]
     """Source name and what is wrong with it."""
+    skipped: tuple[tuple[str, str], ...] = ()
+    """Source name and why nobody expects it to be read."""
 
 
 def is_junk(name: str) -> bool:
