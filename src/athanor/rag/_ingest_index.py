@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 import anyio
 from anyio import to_thread
-from anyio.streams.memory import MemoryObjectReceiveStream
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from athanor.engines import Embedder
 from athanor.errors import EngineCrashedError, EngineUnavailableError, JobError
 from athanor.rag._ingest_tally import Tally
+from athanor.rag._ingest_window import Window
 from athanor.rag.permissions import access_for
 from athanor.store import Store
 from athanor.types import Chunk, Document, KnowledgeBase, Picture, StoredPicture
@@ -18,6 +19,13 @@ from athanor.types import Chunk, Document, KnowledgeBase, Picture, StoredPicture
 GROUP_CHUNKS = 64
 """Documents are embedded and committed together until they hold this many chunks: small files then cost no transaction
 and no half-empty batch each."""
+WINDOW_CHUNKS = 256
+"""Chunks that may wait for the embedder, so that it need not wait for a parser."""
+EMBEDDING = 2
+"""Groups that the embedder is given at once: it begins the second while the first is on its way back. A third, embedded
+already, may be in its commit."""
+CHUNK_BYTES = 4096
+"""Text and pictures of a document weigh as a chunk for so many bytes, where that is more than it has."""
 
 EMBED_ATTEMPTS = 6
 
@@ -31,9 +39,23 @@ class Read:
     chunks: list[Chunk]
     pictures: tuple[Picture, ...]
 
+    @property
+    def weight(self) -> int:
+        """What it counts in a group and in memory, in chunks."""
+        size = len(self.text) + sum(len(picture.data) for picture in self.pictures)
+        return max(len(self.chunks), size // CHUNK_BYTES, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Embedded:
+    """A group between its embedding and its commit."""
+
+    group: list[Read]
+    vectors: list[bytes]
+
 
 class Indexer:
-    """Embeds and commits what comes out of the parsers."""
+    """Embeds and commits what comes out of the parsers: the three go on at the same time, commits one after another."""
 
     def __init__(self, base: KnowledgeBase, store: Store, embedder: Embedder, tally: Tally) -> None:
         self._base = base
@@ -47,19 +69,31 @@ class Indexer:
         Raises:
             JobError: the embedder does not come back.
         """
-        async for first in receive:
-            group = [first]
-            while sum(len(read.chunks) for read in group) < GROUP_CHUNKS:
-                try:
-                    group.append(receive.receive_nowait())
-                except (anyio.WouldBlock, anyio.EndOfStream):
-                    break
-            await self._index(group)
+        window = Window[Read](group=GROUP_CHUNKS, most=WINDOW_CHUNKS)
+        send, embedded = anyio.create_memory_object_stream[_Embedded](0)
+        async with anyio.create_task_group() as tasks, send, embedded:
+            for _ in range(EMBEDDING):
+                tasks.start_soon(self._embed_all, window, send.clone())
+            tasks.start_soon(self._commit_all, embedded.clone())
+            send.close()
+            async for read in receive:
+                await window.put(read)
+            await window.close()
 
-    async def _index(self, group: list[Read]) -> None:
-        texts = [embedded_text(read.document.title, passage) for read in group for passage in read.chunks]
-        vectors = await self._embed(texts)
+    async def _embed_all(self, window: Window[Read], send: MemoryObjectSendStream[_Embedded]) -> None:
+        async with send:
+            while group := await window.take():
+                texts = [embedded_text(read.document.title, passage) for read in group for passage in read.chunks]
+                vectors = await self._embed(texts)
+                await window.done()
+                await send.send(_Embedded(group=group, vectors=vectors))
 
+    async def _commit_all(self, receive: MemoryObjectReceiveStream[_Embedded]) -> None:
+        async with receive:
+            async for embedded in receive:
+                await self._commit(embedded.group, embedded.vectors)
+
+    async def _commit(self, group: list[Read], vectors: list[bytes]) -> None:
         def commit() -> None:
             # Blobs first: a row must never refer to bytes that are not there.
             stored = [self._store.blobs.put(read.text.encode("utf-8")) for read in group]
@@ -83,7 +117,7 @@ class Indexer:
 
         await to_thread.run_sync(commit)
         self._tally.done += len(group)
-        self._tally.chunks += len(texts)
+        self._tally.chunks += len(vectors)
         await self._tally.note("Indexing")
 
     def _picture(self, picture: Picture) -> StoredPicture:
