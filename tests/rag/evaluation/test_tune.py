@@ -14,7 +14,7 @@ import pytest
 
 from athanor.errors import InputError, JobError, PermissionDeniedError
 from athanor.rag.evaluation.choose import STAGES, folds, fusions, plain, preferred
-from athanor.rag.evaluation.climb import Climb, choices
+from athanor.rag.evaluation.climb import Climb, choices, climb
 from athanor.rag.evaluation.measure import BudgetSpent, Measuring
 from athanor.rag.evaluation.tune import Tuning
 from athanor.rag.evaluation.verdict import LEAST, decide
@@ -114,13 +114,17 @@ async def run(made: Tuning, store: Store) -> tuple[Job, dict[str, Any]]:
     return store.jobs.get(job.id), result
 
 
-async def test_what_wins_on_questions_held_out_is_taken_and_can_be_taken_back(
-    store: Store, base: KnowledgeBase, admin: Principal, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("fusion_only")
+async def test_what_wins_on_questions_held_out_is_taken_once_and_can_be_taken_back(
+    store: Store, base: KnowledgeBase, admin: Principal
 ) -> None:
-    monkeypatch.setattr("athanor.rag.evaluation.choose.LEADS", (0.06,))
-    monkeypatch.setitem(STAGES, "feedback", (0.0, 0.2))  # type: ignore[misc]
     asked(store, base)
     made = tuning(store, BlindEmbedder())
+    await made.enqueue(base, by=admin, dry_run=True)
+    _, tried = await run(made, store)
+    assert (tried["better"], tried["adopted"], tried["version"]) == (True, False, None)
+    assert store.versions.list(base.id) == []
+
     await made.enqueue(base, by=admin)
     job, result = await run(made, store)
     now = store.knowledge.get(base.id)
@@ -132,22 +136,35 @@ async def test_what_wins_on_questions_held_out_is_taken_and_can_be_taken_back(
     assert version.figures["ndcg"]["winner"]["value"] > version.figures["ndcg"]["before"]["value"]
     assert "held out" in version.note
     assert job.done == job.total
-    assert [entry.action for entry in store.audit.entries(action="knowledge.tuned")] == ["knowledge.tuned"]
+    assert [entry.subject for entry in store.audit.entries(action="knowledge.tuned")] == [base.id]
+
+    await made.enqueue(base, by=admin)
+    _, again = await run(made, store)
+    assert not again["adopted"], "it begins with what is in use"
+    assert store.knowledge.get(base.id).version == 1
     store.versions.use(base.id, 0)
     assert store.knowledge.get(base.id).settings == DEFAULT_RETRIEVAL
 
 
-@pytest.mark.usefixtures("fusion_only")
-async def test_a_second_tuning_begins_with_what_the_first_chose(
-    store: Store, base: KnowledgeBase, admin: Principal
+async def test_every_stage_has_its_turn_and_one_without_time_stays_as_it_was(
+    store: Store, base: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked(store, base)
-    made = tuning(store, BlindEmbedder())
-    for _ in range(2):
-        await made.enqueue(base, by=admin)
-        _, result = await run(made, store)
-    assert not result["adopted"]
-    assert store.knowledge.get(base.id).version == 1
+    monkeypatch.setitem(STAGES, "feedback", (0.0, 0.2))  # type: ignore[misc]
+    made = await measuring(store, base, reranker=WordReranker())
+    turns: list[str] = []
+
+    async def note(choice: str, count: int) -> None:
+        turns.append(choice)
+        if choice == "rerank":
+            made.deadline = time.monotonic() - 1
+
+    wanted = choices(made, allow_slow=True)
+    found = await climb(made, DEFAULT_RETRIEVAL, wanted, note)
+    assert turns == wanted == ["fusion", "feedback", "diversity", "hops", "rerank"]
+    assert found.untried == ("rerank",)
+    assert found.winner.rerank == 0
+    assert len(found.held_out) == len(found.before) == len(found.after) == 20
+    assert {settings.hops for settings in made.scores} == {1, 2}
 
 
 @pytest.mark.usefixtures("fusion_only")
@@ -197,16 +214,6 @@ async def test_made_questions_do_not_outvote_those_of_people(
         alone["questions"],
     )
     assert set(result["made"]) == {"before", "winner"}
-
-
-@pytest.mark.usefixtures("fusion_only")
-async def test_a_dry_run_measures_and_changes_nothing(store: Store, base: KnowledgeBase, admin: Principal) -> None:
-    asked(store, base)
-    made = tuning(store, BlindEmbedder())
-    await made.enqueue(base, by=admin, dry_run=True)
-    _, result = await run(made, store)
-    assert (result["better"], result["adopted"], result["version"]) == (True, False, None)
-    assert store.versions.list(base.id) == []
 
 
 @pytest.mark.usefixtures("fusion_only")
@@ -325,6 +332,9 @@ def test_the_settings_in_use_give_way_only_to_what_is_clearly_better() -> None:
     assert preferred(before, scores, range(100)) == better
     assert preferred(before, {before: base, noise: lucky}, range(100)) == before
     assert preferred(before, scores, [3]) == before
+    # Settings that went wrong go back to the defaults, if nothing is clearly better than those.
+    assert preferred(noise, {noise: base - 0.2, before: base, better: lucky}, range(100), before) == before
+    assert preferred(noise, {noise: base - 0.2, before: base, better: base + 0.1}, range(100), before) == better
 
 
 def test_the_grid_holds_the_defaults_and_what_is_in_use() -> None:

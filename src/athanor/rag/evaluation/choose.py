@@ -53,25 +53,38 @@ def folds(questions: Sequence[Question], count: int = FOLDS) -> list[list[int]]:
 
 
 def preferred(
-    before: RetrievalSettings, scores: Mapping[RetrievalSettings, Floats], chosen_on: Sequence[int]
+    before: RetrievalSettings,
+    scores: Mapping[RetrievalSettings, Floats],
+    chosen_on: Sequence[int],
+    home: RetrievalSettings | None = None,
 ) -> RetrievalSettings:
     """The best of `scores` (settings → score of each question), by the questions `chosen_on`.
 
     A gain counts less one standard error of it, so that `before` gives way only to what is clearly better: on the three
     sets of `bench/tune.py` the largest mean alone, chosen on 30 questions, loses up to .006 on all the others, and
-    this at most .002.
+    this at most .003. `home`, the defaults, is tried first, so that settings that went wrong go back where nothing is
+    clearly better than to go back.
     """
     if len(chosen_on) < 2:
         return before
     picked = np.asarray(chosen_on)
+    if home is not None and _worth(scores[home][picked] - scores[before][picked]) > _NOTHING:
+        before = home
     base = scores[before][picked]
-    best, most = before, 0.0
+    best, most = before, _NOTHING
     for settings, values in scores.items():
-        gains = values[picked] - base
-        worth = float(gains.mean() - gains.std(ddof=1) / math.sqrt(len(picked)))
-        if worth > most + 1e-12:
+        worth = _worth(values[picked] - base)
+        if worth > most:
             best, most = settings, worth
     return best
+
+
+_NOTHING = 1e-9
+
+
+def _worth(gains: Floats) -> float:
+    """Their mean less its standard error."""
+    return float(gains.mean() - gains.std(ddof=1) / math.sqrt(gains.size))
 
 
 def difference(settings: RetrievalSettings, other: RetrievalSettings) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from athanor.rag.arrays import Floats, np
 from athanor.rag.evaluation.choose import STAGES, folds, fusions, plain, preferred
 from athanor.rag.evaluation.measure import BudgetSpent, Measuring
-from athanor.types import RetrievalSettings
+from athanor.types import DEFAULT_RETRIEVAL, RetrievalSettings
 
 Note = Callable[[str, int], Awaitable[None]]
 """Told which choice is being made, and how many were made before."""
@@ -78,13 +78,27 @@ async def climb(measuring: Measuring, start: RetrievalSettings, wanted: Sequence
 async def _chosen(measuring: Measuring, now: RetrievalSettings, choice: str, train: Sequence[int]) -> RetrievalSettings:
     if choice != "fusion":
         candidates = [replace(now, **{choice: value}) for value in STAGES[choice]]
-    elif now == plain(now):
-        candidates = fusions(now)
-    else:
-        # The fusion is chosen by itself, which costs next to nothing, and then tried with the stages that are on.
-        alone = plain(now)
-        scores = {settings: await measuring.of(settings) for settings in fusions(alone)}
-        found = preferred(alone, scores, train)
-        candidates = [replace(now, dense_weight=found.dense_weight, lexical_lead=found.lexical_lead)]
-    scores = {settings: await measuring.of(settings) for settings in dict.fromkeys([now, *candidates])}
-    return preferred(now, scores, train)
+        home = replace(now, **{choice: getattr(DEFAULT_RETRIEVAL, choice)})
+        return await _preferred(measuring, now, candidates, home, train)
+    alone = plain(now)
+    found = await _preferred(measuring, alone, fusions(alone), _fused_as(alone, DEFAULT_RETRIEVAL), train)
+    if now == alone:
+        return found
+    # The fusion is chosen by itself, which costs next to nothing, and then tried with the stages that are on.
+    changed = _fused_as(now, found)
+    return await _preferred(measuring, now, [changed], changed, train)
+
+
+async def _preferred(
+    measuring: Measuring,
+    now: RetrievalSettings,
+    candidates: Sequence[RetrievalSettings],
+    home: RetrievalSettings,
+    train: Sequence[int],
+) -> RetrievalSettings:
+    scores = {settings: await measuring.of(settings) for settings in dict.fromkeys([now, home, *candidates])}
+    return preferred(now, scores, train, home)
+
+
+def _fused_as(settings: RetrievalSettings, other: RetrievalSettings) -> RetrievalSettings:
+    return replace(settings, dense_weight=other.dense_weight, lexical_lead=other.lexical_lead)
