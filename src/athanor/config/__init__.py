@@ -5,6 +5,7 @@ from athanor.config.secrets import SecretReference
 from athanor.config.settings import (
     BreakerSettings,
     CacheSettings,
+    GitSettings,
     IngestSettings,
     KnowledgeSettings,
     LimitSettings,
@@ -23,6 +24,7 @@ from athanor.config.settings import (
 __all__ = [
     "BreakerSettings",
     "CacheSettings",
+    "GitSettings",
     "IngestSettings",
     "KnowledgeSettings",
     "LimitSettings",

@@ -260,6 +260,10 @@ class KnowledgeSettings(Section):
     """A written sentence is supported from this groundedness on; unset takes the shipped value."""
     entailment: bool = True
     """Ask the chat model for its own judgement of a sentence in doubt, if its profile says that it is able."""
+    ocr: Literal["auto", "off"] = "auto"
+    """Read pages without text, and pictures, by tesseract where it is installed."""
+    ocr_languages: str = Field(default="eng", pattern=r"^[A-Za-z0-9_]{2,40}(\+[A-Za-z0-9_]{2,40}){0,15}$")
+    """Languages as tesseract calls them, the most likely first: `eng+deu`."""
 
 
 class IngestSettings(Section):
@@ -279,6 +283,20 @@ class IngestSettings(Section):
     """MiB that may be unpacked from one of these, at all depths."""
 
 
+class GitSettings(Section):
+    """Git repositories that knowledge bases are kept in step with. See `docs/guides/sources.md`."""
+
+    hosts: tuple[str, ...] = ()
+    """Hosts, such as `github.com`, from which whoever may build may name a repository; it is read with the server's
+    credentials. From other hosts, and of this machine, only administrators may."""
+    tokens: dict[str, SecretReference] = {}
+    """Host → token for HTTPS, or `user:password`: `{ "github.com" = { env = "GITHUB_TOKEN" } }`."""
+    max_mb: int = Field(default=2048, gt=0)
+    """MiB that a download, and what is kept of a repository, may have."""
+    timeout_s: float = Field(default=900, gt=0)
+    """Seconds that a download may take."""
+
+
 class Settings(Section):
     """The whole of `athanor.toml`."""
 
@@ -295,5 +313,6 @@ class Settings(Section):
     traces: TraceSettings = TraceSettings()
     knowledge: KnowledgeSettings = KnowledgeSettings()
     ingest: IngestSettings = IngestSettings()
+    git: GitSettings = GitSettings()
     processor_wait: Literal["passive", "active"] = "passive"
     """How the threads of local models wait: `active` is faster on a quiet machine and far slower on a busy one."""

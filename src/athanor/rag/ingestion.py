@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from anyio import to_thread
+from sqlalchemy import Connection
 
 from athanor.data import ParserPool
 from athanor.engines import Embedder
 from athanor.errors import NotFoundError
 from athanor.observe import Action, AuditLog
 from athanor.rag.ingest import IngestionRun
+from athanor.rag.origins import Origins
 from athanor.store import Store
 from athanor.types import Attributes, Job, KnowledgeBase, Principal
 
@@ -23,13 +27,21 @@ class Ingestion:
     KIND = "ingest"
 
     def __init__(
-        self, store: Store, parsers: ParserPool, embedder: Embedder, *, chunk_tokens: int, workers: int
+        self,
+        store: Store,
+        parsers: ParserPool,
+        embedder: Embedder,
+        *,
+        chunk_tokens: int,
+        workers: int,
+        origins: Origins | None = None,
     ) -> None:
         self._store = store
         self._parsers = parsers
         self._embedder = embedder
         self._chunk_tokens = chunk_tokens
         self._workers = workers
+        self._origins = origins or Origins(home=Path(tempfile.gettempdir()) / "athanor-git", limits=parsers.limits)
         self._audit = AuditLog(store)
 
     async def enqueue_folder(
@@ -37,14 +49,15 @@ class Ingestion:
     ) -> Job:
         """Queue a job that brings `base` in step with `folder`: new, changed and deleted files.
 
-        `full` reads every file, where otherwise size, times and inode say that it did not change.
+        `full` reads, parses and cuts every file again, as after a change of the parsers or of the size of a passage;
+        otherwise a file is left alone whose size, times and inode, or else its bytes, say that it did not change.
 
         Raises:
             NotFoundError: there is no such folder.
         """
-        folder = await to_thread.run_sync(_existing, folder)
+        folder = await to_thread.run_sync(existing_folder, folder)
         arguments = {"knowledge_base": base.id, "folder": str(folder), **({"full": True} if full else {})}
-        return await to_thread.run_sync(self._enqueue, arguments, 0, by)
+        return await to_thread.run_sync(partial(self.enqueue, arguments, by=by))
 
     async def enqueue_files(
         self,
@@ -65,14 +78,19 @@ class Ingestion:
             arguments["attributes"] = {file: dict(values) for file, values in attributes.items() if values}
         if chunk_tokens is not None:
             arguments["chunk_tokens"] = chunk_tokens
-        return await to_thread.run_sync(self._enqueue, arguments, len(files), by)
+        return await to_thread.run_sync(partial(self.enqueue, arguments, total=len(files), by=by))
 
-    def _enqueue(self, arguments: Mapping[str, Any], total: int, by: Principal | None) -> Job:
-        asked = {} if by is None else {"principal": by.id}
-        with self._store.write() as conn:
-            job = self._store.jobs.enqueue(self.KIND, {**arguments, **asked}, total=total, conn=conn)
+    def enqueue(
+        self, arguments: Mapping[str, Any], *, total: int = 0, by: Principal | None, conn: Connection | None = None
+    ) -> Job:
+        """Queue a job with these arguments, in the transaction of `conn` where there is one. Blocks."""
+        asked: dict[str, Any] = {} if by is None else {"principal": by.id}
+        with self._store.database.writing(conn) as c:
+            # What is deleted from now on was not asked for.
+            asked["revision"] = self._store.knowledge.get(arguments["knowledge_base"], conn=c).revision
+            job = self._store.jobs.enqueue(self.KIND, {**arguments, **asked}, total=total, conn=c)
             base: str = arguments["knowledge_base"]
-            self._audit.record(Action.INGESTION_STARTED, by=by, subject=base, details={"job": job.id}, conn=conn)
+            self._audit.record(Action.INGESTION_STARTED, by=by, subject=base, details={"job": job.id}, conn=c)
         return job
 
     async def run(self, job: Job) -> Mapping[str, object]:
@@ -86,7 +104,8 @@ class Ingestion:
         return await IngestionRun(job, base, self._store, self._parsers, self._embedder, tokens).run(self._workers)
 
 
-def _existing(folder: Path) -> Path:
+def existing_folder(folder: Path) -> Path:
+    """The absolute path of a folder. Raises NotFoundError where there is none."""
     try:
         found = folder.expanduser().absolute()
         if found.is_dir():

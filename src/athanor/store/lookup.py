@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, case, func, select
 
 from athanor.errors import NotFoundError
 from athanor.store import tables as t
@@ -142,6 +142,15 @@ class Lookup(Bases):
         with self._db.reading(conn) as c:
             rows = c.execute(query.where(*seen_documents(c, view)).group_by(columns.status))
             return {DocumentStatus(row.status): (row.documents, int(row.size)) for row in rows}
+
+    def origins(self, knowledge_base: str, *, conn: Connection | None = None) -> dict[str, tuple[int, int]]:
+        """How many documents of the base (by id) each origin keeps in step, and how many of these could not be read."""
+        columns = t.documents.c
+        failed = func.sum(case((columns.status == DocumentStatus.FAILED.value, 1), else_=0)).label("failed")
+        query = select(columns.origin, func.count().label("documents"), failed).join(t.knowledge_bases)
+        query = query.where(t.knowledge_bases.c.id == knowledge_base).group_by(columns.origin)
+        with self._db.reading(conn) as c:
+            return {row.origin: (row.documents, int(row.failed)) for row in c.execute(query)}
 
     def members(self, knowledge_base: str, container: str, *, conn: Connection | None = None) -> list[Document]:
         """The documents of the base (by id) that came out of the source `container`, by source; not theirs."""

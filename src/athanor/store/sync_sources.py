@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, case, delete, insert, select, update
 
 from athanor.errors import NotFoundError
 from athanor.store import tables as t
@@ -51,6 +51,19 @@ class SyncSources(Repository):
         if row is None:
             raise _missing(origin)
         return _source(row)
+
+    def change(self, source: SyncSource, *, conn: Connection | None = None) -> bool:
+        """Store who registered a source, how often it is synchronised, and its prefix; False where it is not there.
+
+        What it was at is forgotten with another prefix, so that the next job reads it under the new names.
+        """
+        columns = t.sync_sources.c
+        seq = select(t.knowledge_bases.c.seq).where(t.knowledge_bases.c.id == source.base).scalar_subquery()
+        query = update(t.sync_sources).where(columns.base == seq, columns.origin == source.origin)
+        state = case((columns.prefix == source.prefix, columns.state), else_="")
+        values = {name: getattr(source, name) for name in ("every", "principal", "prefix")}
+        with self._db.writing(conn) as c:
+            return c.execute(query.values(**values, state=state)).rowcount == 1
 
     def begin(self, source: SyncSource, *, after: str | None, conn: Connection | None = None) -> bool:
         """Store what is new of `source`, its new job above all, if its last job is still the one with the id `after`.

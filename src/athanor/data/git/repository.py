@@ -131,8 +131,8 @@ class Repository:
             await to_thread.run_sync(lambda: shutil.rmtree(scratch, ignore_errors=True))
 
     def forget(self) -> None:
-        """Delete the copy."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Delete the copy. Blocks."""
+        remove_copy(self.folder)
 
     async def _git(self) -> Git:
         address = self.address
@@ -181,6 +181,14 @@ class Repository:
 def copy_folder(home: Path, origin: str) -> Path:
     """The folder of the copy of an origin (`git:URL#branch`)."""
     return home / hashlib.sha256(origin.encode()).hexdigest()[:32]
+
+
+def remove_copy(folder: Path) -> bool:
+    """Delete a copy; was there one. Raises OSError where something of it stays."""
+    if not folder.exists():
+        return False
+    shutil.rmtree(folder)
+    return True
 
 
 _REFUSED = ("Authentication failed", "could not read Username", "could not read Password", "Permission denied (",
