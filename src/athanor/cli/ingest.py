@@ -40,8 +40,12 @@ def ingest(workspace: Workspace, folder: Path, base: str, *, full: bool, as_json
 
 
 def run(client: Client, base: str, folder: Path, *, full: bool = False) -> dict[str, Any]:
-    """Start the job, show it until it ends, and print what went wrong file by file."""
-    job: dict[str, Any] = client.post(f"/api/knowledge/{base}/sync", {"folder": str(folder.resolve()), "full": full})
+    """Start the job, and follow it."""
+    return follow(client, client.post(f"/api/knowledge/{base}/sync", {"folder": str(folder.resolve()), "full": full}))
+
+
+def follow(client: Client, job: dict[str, Any]) -> dict[str, Any]:
+    """Show a job until it ends, and print what went wrong file by file; the job at its end."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),

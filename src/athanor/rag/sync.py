@@ -22,11 +22,12 @@ from athanor.data.git import git_address, is_git
 from athanor.errors import AthanorError, InputError, NotFoundError, PermissionDeniedError
 from athanor.governance import Right, may, require
 from athanor.observe import Action, AuditLog
-from athanor.rag._sync_state import OPEN, SourceStatus, arguments, clean_prefix, due, settled
 from athanor.rag.ingestion import Ingestion, existing_folder
 from athanor.rag.origins import Origins
+from athanor.rag.permissions import Permissions
+from athanor.rag.sync_state import OPEN, SourceStatus, arguments, clean_prefix, due, settled
 from athanor.store import Store
-from athanor.types import Job, KnowledgeBase, Principal, SyncSource
+from athanor.types import Job, KnowledgeBase, Principal, Reader, SyncSource
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ SHORTEST = 10.0
 LONGEST = 366 * 86_400.0
 POLL_SECONDS = 5.0
 """How often the sources are looked at. The first time is so long after the start that a short command makes no job."""
+_FOLDER = "folder:"
 _BATCH = 50
 """Documents deleted in one transaction."""
 
@@ -50,18 +52,33 @@ class Sources:
         self._store = store
         self._ingestion = ingestion
         self._origins = origins
+        self._permissions = Permissions(store)
         self._audit = AuditLog(store)
 
-    def named(self, place: str) -> str:
-        """The origin that `place` names: a folder of this machine, a URL, or an origin itself.
+    def allow(self, place: str, by: Principal) -> str:
+        """The origin that `place` names: a folder of this machine, the URL of a repository, or an origin itself.
 
         Raises:
+            PermissionDeniedError: see `check`. It comes first, so that nobody learns which folders there are.
             NotFoundError: there is no such folder.
             InputError: it is no address of a repository that is read.
         """
         if is_git(place):
-            return git_address(place).origin
-        return f"folder:{existing_folder(Path(place.removeprefix('folder:')))}"
+            origin = git_address(place).origin
+            self.check(by, origin)
+            return origin
+        self.check(by, _FOLDER)
+        return f"{_FOLDER}{existing_folder(Path(place.removeprefix(_FOLDER)))}"
+
+    def known(self, place: str, by: Principal) -> str:
+        """As `allow`, but a folder need not be there any more.
+
+        Raises:
+            PermissionDeniedError, InputError: as `allow`.
+        """
+        origin = git_address(place).origin if is_git(place) else f"{_FOLDER}{place.removeprefix(_FOLDER)}"
+        self.check(by, origin)
+        return origin
 
     def check(self, who: Principal, origin: str) -> None:
         """Let `who` pass if they may bring what is at `origin` into a base.
@@ -83,8 +100,22 @@ class Sources:
                 hint="An administrator can allow the host: git.hosts." if host else "Add the files themselves.",
             )
 
+    def tells(self, base: KnowledgeBase, reader: Reader) -> bool:
+        """May `reader` know of the sources of `base`: their paths, states and counts tell of closed documents."""
+        if reader.everything:
+            return True
+        with self._store.read() as conn:
+            return not self._permissions.guarded(base, conn)
+
     def add(
-        self, base: KnowledgeBase, place: str, *, every: float | None = None, prefix: str = "", by: Principal
+        self,
+        base: KnowledgeBase,
+        place: str,
+        *,
+        every: float | None = None,
+        prefix: str = "",
+        reader: Reader,
+        by: Principal,
     ) -> SyncSource:
         """Keep `base` in step with `place` from now on; where it already is, change how.
 
@@ -93,10 +124,11 @@ class Sources:
             prefix: what the names of its documents begin with, so that two sources may have files of one name.
 
         Raises:
-            PermissionDeniedError, NotFoundError, InputError: see `check` and `named`; or the pause is too short.
+            PermissionDeniedError, NotFoundError, InputError: see `allow`; or documents of the base are closed, or the
+                pause is too short.
         """
-        origin = self.named(place)
-        self.check(by, origin)
+        origin = self.allow(place, by)
+        self._open(base, reader)
         if every is not None and not SHORTEST <= every <= LONGEST:
             raise InputError(f"Between two synchronisations are at least {SHORTEST:g} seconds.", where="every")
         source = SyncSource(
@@ -114,14 +146,23 @@ class Sources:
             self._audit.record(Action.SOURCE_ADDED, by=by, subject=base.id, details=details, conn=conn)
             return self._store.sync_sources.get(base.id, origin, conn=conn)
 
-    def remove(self, base: KnowledgeBase, origin: str, *, keep_documents: bool = False, by: Principal) -> int:
+    def _open(self, base: KnowledgeBase, reader: Reader) -> None:
+        if not self.tells(base, reader):
+            raise PermissionDeniedError(
+                "Some documents of this base are closed; its sources are the administrators'.", where=base.name
+            )
+
+    def remove(
+        self, base: KnowledgeBase, origin: str, *, keep_documents: bool = False, reader: Reader, by: Principal
+    ) -> int:
         """Keep `base` in step with `origin` no longer; how many of its documents were deleted with it.
 
         Raises:
             NotFoundError: it is not.
-            PermissionDeniedError: see `check`.
+            PermissionDeniedError: see `check`; or documents of the base are closed.
         """
-        self.check(by, origin)
+        origin = self.known(origin, by)
+        self._open(base, reader)
         with self._store.write() as conn:
             source = self._store.sync_sources.get(base.id, origin, conn=conn)
             self._store.sync_sources.delete(base.id, origin, conn=conn)
@@ -144,22 +185,14 @@ class Sources:
         with suppress(NotFoundError):  # it went with the container that it was in
             self._store.knowledge.delete_document(document, conn=conn)
 
-    def list(self, base: KnowledgeBase) -> list[SourceStatus]:
-        """How the sources of `base` do, oldest first."""
+    def list(self, base: KnowledgeBase, *, reader: Reader) -> list[SourceStatus]:
+        """How the sources of `base` do, oldest first; none where the reader may not know of them."""
+        if not self.tells(base, reader):
+            return []
         with self._store.read() as conn:
             found = self._store.sync_sources.list(base.id, conn=conn)
             counts = self._store.knowledge.origins(base.id, conn=conn)
             return [self._status(source, counts.get(source.origin, (0, 0)), conn) for source in found]
-
-    def get(self, base: KnowledgeBase, origin: str) -> SourceStatus:
-        """How one source does.
-
-        Raises:
-            NotFoundError: `base` is not kept in step with it.
-        """
-        with self._store.read() as conn:
-            source = self._store.sync_sources.get(base.id, origin, conn=conn)
-            return self._status(source, self._store.knowledge.origins(base.id, conn=conn).get(origin, (0, 0)), conn)
 
     def _status(self, source: SyncSource, counts: tuple[int, int], conn: Connection) -> SourceStatus:
         job = self._job(source, conn)
@@ -193,14 +226,15 @@ class Sources:
 
     # -- jobs
 
-    def sync(self, base: KnowledgeBase, origin: str, *, full: bool = False, by: Principal) -> Job:
+    def sync(self, base: KnowledgeBase, origin: str, *, full: bool = False, reader: Reader, by: Principal) -> Job:
         """The job that brings `base` in step with a registered source: the one that is open, else a new one.
 
         Raises:
             NotFoundError: `base` is not kept in step with it.
-            PermissionDeniedError: see `check`.
+            PermissionDeniedError: see `check`; or documents of the base are closed.
         """
-        self.check(by, origin)
+        origin = self.known(origin, by)
+        self._open(base, reader)
         while True:
             source = self._store.sync_sources.get(base.id, origin)
             job = self._job(source)
@@ -210,16 +244,15 @@ class Sources:
             if made is not None:
                 return made
 
-    def once(self, base: KnowledgeBase, place: str, *, full: bool = False, by: Principal) -> Job:
+    def once(self, base: KnowledgeBase, place: str, *, full: bool = False, reader: Reader, by: Principal) -> Job:
         """A job that brings `base` in step with `place` this time; with a registered source, its own.
 
         Raises:
-            NotFoundError, InputError, PermissionDeniedError: see `named` and `check`.
+            NotFoundError, InputError, PermissionDeniedError: see `allow` and `sync`.
         """
-        origin = self.named(place)
-        self.check(by, origin)
+        origin = self.allow(place, by)
         try:
-            return self.sync(base, origin, full=full, by=by)
+            return self.sync(base, origin, full=full, reader=reader, by=by)
         except NotFoundError:
             source = SyncSource(base=base.id, origin=origin, created_at=time.time())
             return self._ingestion.enqueue(arguments(source, full=full), by=by)
