@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import anyio
@@ -10,9 +11,11 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from athanor.engines import Embedder
 from athanor.errors import EngineCrashedError, EngineUnavailableError, JobError
+from athanor.rag._ingest_gate import Gate
+from athanor.rag._ingest_source import Source
 from athanor.rag._ingest_tally import Tally
 from athanor.rag._ingest_window import Window
-from athanor.rag.permissions import access_for
+from athanor.rag.listing import Listing
 from athanor.store import Store
 from athanor.types import Chunk, Document, KnowledgeBase, Picture, StoredPicture
 
@@ -34,10 +37,15 @@ EMBED_ATTEMPTS = 6
 class Read:
     """A file between its parser and its embedding."""
 
+    source: Source
     document: Document
     text: str
     chunks: list[Chunk]
     pictures: tuple[Picture, ...]
+    listing: Listing | None = None
+    """In place of the text, which is made of it in the commit."""
+    settle: Callable[[], None] | None = None
+    """Called after its commit, or when it is dropped."""
 
     @property
     def weight(self) -> int:
@@ -57,8 +65,9 @@ class _Embedded:
 class Indexer:
     """Embeds and commits what comes out of the parsers: the three go on at the same time, commits one after another."""
 
-    def __init__(self, base: KnowledgeBase, store: Store, embedder: Embedder, tally: Tally) -> None:
+    def __init__(self, base: KnowledgeBase, store: Store, embedder: Embedder, tally: Tally, gate: Gate) -> None:
         self._base = base
+        self._gate = gate
         self._store = store
         self._embedder = embedder
         self._tally = tally
@@ -94,30 +103,43 @@ class Indexer:
                 await self._commit(embedded.group, embedded.vectors)
 
     async def _commit(self, group: list[Read], vectors: list[bytes]) -> None:
-        def commit() -> None:
+        def commit() -> set[str]:
             # Blobs first: a row must never refer to bytes that are not there.
             stored = [self._store.blobs.put(read.text.encode("utf-8")) for read in group]
             pictures = [[self._picture(picture) for picture in read.pictures] for read in group]
             position = 0
             with self._store.write() as conn:
-                # Read here: a rule that was made while the files were read counts already.
-                base = self._store.knowledge.get(self._base.id, conn=conn)
+                gone = self._gate.gone([read.source for read in group], conn)
                 for read, sha256, shown in zip(group, stored, pictures, strict=True):
-                    access = access_for(base, read.document.source)
                     rows = vectors[position : position + len(read.chunks)]
                     position += len(read.chunks)
+                    if read.source.name in gone:
+                        self._store.knowledge.release({sha256, *(picture.sha256 for picture in shown)}, conn=conn)
+                        continue
+                    self._gate.hold(read.source, conn)
                     self._store.knowledge.replace_document(
-                        replace(read.document, text_sha256=sha256, access=access),
+                        replace(
+                            read.document,
+                            text_sha256=self._gate.put_listing(read.source, read.listing, conn) or sha256,
+                            access=self._gate.access(read.source, conn),
+                        ),
                         read.chunks,
                         rows,
                         embedder=self._embedder.profile.id,
                         pictures=shown,
                         conn=conn,
                     )
+            return gone
 
-        await to_thread.run_sync(commit)
-        self._tally.done += len(group)
-        self._tally.chunks += len(vectors)
+        gone = await to_thread.run_sync(commit)
+        kept = [read for read in group if read.source.name not in gone]
+        self._tally.done += len(kept)
+        self._tally.chunks += sum(len(read.chunks) for read in kept)
+        for read in group:
+            if read.settle is not None:
+                read.settle()
+        if gone:
+            await self._tally.withdraw(len(group) - len(kept))
         await self._tally.note("Indexing")
 
     def _picture(self, picture: Picture) -> StoredPicture:

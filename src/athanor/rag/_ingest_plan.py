@@ -2,79 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from anyio import to_thread
 
-from athanor.data import ParserLimits, scan_folder
-from athanor.errors import DocumentError
+from athanor.data import FileKind, ParserLimits, file_kind, scan_folder
+from athanor.errors import DocumentError, NotFoundError
+from athanor.rag._ingest_gate import Gate
+from athanor.rag._ingest_source import Source, held, named
 from athanor.rag._ingest_tally import Tally
 from athanor.store import Store
-from athanor.types import DocumentStatus, KnowledgeBase, SourceState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """One file that has to be read."""
-
-    name: str
-    path: Path
-    sha256: str
-    size: int
-    title: str
-    stamp: str = ""
-    file: str | None = None
+from athanor.types import UNFINISHED, DocumentStatus, SourceState
 
 
 class Planner:
     """Compares what a job is about with what the base holds.
 
     Args:
-        reject: records that a source (by name) cannot be read.
+        reject: records that a source cannot be read.
     """
 
     def __init__(
         self,
-        base: KnowledgeBase,
         store: Store,
         limits: ParserLimits,
+        gate: Gate,
         tally: Tally,
-        reject: Callable[[str, DocumentError], Awaitable[None]],
+        reject: Callable[[Source, DocumentError], Awaitable[None]],
     ) -> None:
-        self._base = base
         self._store = store
         self._limits = limits
+        self._gate = gate
         self._tally = tally
         self._reject = reject
         self._arguments = tally.job.arguments
-        self.origin = f"folder:{self._arguments['folder']}" if "folder" in self._arguments else "upload"
+        self.since: float = tally.job.created_at if self._arguments.get("full") else 0.0
+        """Unix seconds from which on a document must have been read to be left alone: a `full` run reads all once."""
 
-    async def plan(self, known: Mapping[str, SourceState]) -> list[Source]:
-        """Everything whose bytes the base does not hold yet. Documents whose file is gone are deleted."""
+    async def plan(self) -> list[Source]:
+        """Everything that the base does not hold yet as it is. Documents whose file is gone are deleted."""
+        known = await to_thread.run_sync(partial(self._store.knowledge.sources, self._gate.base, members=False))
         if "folder" in self._arguments:
             found = await self._scan(known)
         else:
-            found = await to_thread.run_sync(self._uploads)
-        changed = [source for source in found if not _held(known.get(source.name), source.sha256)]
+            found = await self._uploads()
+        changed = [source for source in found if not held(known.get(source.name), source.sha256, self.since)]
         await self._restamp(found, known)
         self._tally.total = len(found) + self._tally.failed
         self._tally.unchanged = self._tally.done = len(found) - len(changed)
-        return changed
+        return await to_thread.run_sync(self._looked_at, changed, known)
+
+    def _looked_at(self, sources: Iterable[Source], known: Mapping[str, SourceState]) -> list[Source]:
+        """`sources` with what each is: a document, a container, or both."""
+        containers = self._store.knowledge.containers(self._gate.base)
+        found = []
+        for source in sources:
+            try:
+                kind = file_kind(source.path, source.title)
+            except OSError:  # the parser says what is wrong with it
+                kind = FileKind.DOCUMENT
+            state = known.get(source.name)
+            document = None if state is None else state.document
+            emptied = kind is FileKind.DOCUMENT and source.name in containers
+            found.append(replace(source, kind=kind, emptied=emptied, document=document))
+        return found
 
     async def _scan(self, known: Mapping[str, SourceState]) -> list[Source]:
         folder = Path(self._arguments["folder"])
-        held = {} if self._arguments.get("full") else self._stamps(known)
-        scan = partial(scan_folder, folder, max_bytes=self._limits.file_bytes, known=held)
+        stamps = {} if self._arguments.get("full") else self._stamps(known)
+        limits = self._limits
+        scan = partial(
+            scan_folder, folder, max_bytes=limits.file_bytes, container_bytes=limits.container_bytes, known=stamps
+        )
         listing = await to_thread.run_sync(scan)
         for name, problem in listing.problems:
-            await self._reject(name, problem)
+            state = known.get(name)
+            await self._reject(replace(named(name), document=None if state is None else state.document), problem)
         present = {file.source for file in listing.files} | {name for name, _ in listing.problems}
-        gone = [s.document for name, s in known.items() if s.origin == self.origin and name not in present]
+        gone = [s.document for name, s in known.items() if s.origin == self._gate.origin and name not in present]
         for document in gone:
-            await to_thread.run_sync(self._store.knowledge.delete_document, document)
+            delete = partial(self._store.knowledge.delete_document, document, asked=self._gate.asked)
+            with suppress(NotFoundError):  # deleted meanwhile
+                await to_thread.run_sync(delete)
         self._tally.removed = len(gone)
         return [
             Source(name=f.source, path=f.path, sha256=f.sha256, size=f.size, title=Path(f.source).name, stamp=f.stamp)
@@ -86,7 +99,9 @@ class Planner:
         return {
             name: (state.stamp, state.sha256)
             for name, state in known.items()
-            if state.stamp and state.origin == self.origin and state.status is DocumentStatus.READY
+            if state.stamp not in {"", UNFINISHED}
+            and state.origin == self._gate.origin
+            and state.status is DocumentStatus.READY
         }
 
     async def _restamp(self, found: list[Source], known: Mapping[str, SourceState]) -> None:
@@ -94,21 +109,24 @@ class Planner:
         stamps = {}
         for source in found:
             state = known.get(source.name)
-            if state and state.origin == self.origin and _held(state, source.sha256) and state.stamp != source.stamp:
+            if state is None or state.origin != self._gate.origin or state.stamp == source.stamp:
+                continue
+            if held(state, source.sha256, self.since):
                 stamps[state.document] = source.stamp
         if stamps:
             await to_thread.run_sync(self._store.knowledge.set_stamps, stamps)
 
-    def _uploads(self) -> list[Source]:
+    async def _uploads(self) -> list[Source]:
         sources = []
         for name, file_id in self._arguments["files"].items():
-            file = self._store.files.get(file_id)
+            try:
+                file = await to_thread.run_sync(self._store.files.get, file_id)
+            except NotFoundError:
+                message = "The upload was deleted before it was read."
+                await self._reject(named(name), DocumentError(message, reason="unreadable", where=name))
+                continue
             path = self._store.blobs.path(file.sha256)
             sources.append(
                 Source(name=name, path=path, sha256=file.sha256, size=file.size, title=file.name, file=file.id)
             )
         return sources
-
-
-def _held(state: SourceState | None, sha256: str) -> bool:
-    return state is not None and state.status is DocumentStatus.READY and state.sha256 == sha256

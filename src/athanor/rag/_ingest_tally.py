@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from functools import partial
 
 from anyio import to_thread
 
+from athanor.errors import DocumentError
+from athanor.rag._ingest_gate import Gate
+from athanor.rag._ingest_source import Source
 from athanor.store import Store
 from athanor.types import Job, JobItem, JobState
+
+TICK_SECONDS = 0.5
 
 
 class Tally:
     """Counts the documents of one run and shows them in its job."""
 
-    def __init__(self, job: Job, store: Store) -> None:
+    def __init__(self, job: Job, store: Store, gate: Gate) -> None:
         self.job = job
         self._store = store
+        self._gate = gate
         self.total = self.unchanged = self.removed = self.done = self.failed = self.skipped = self.chunks = 0
+        self.withdrawn = 0
+        """Documents that were deleted while they were read."""
+        self.where = ""
+        """How far the container is that is looked through now."""
+        self._ticked = 0.0
 
     def result(self) -> Mapping[str, object]:
         """What the job gives when it is done."""
@@ -28,6 +40,7 @@ class Tally:
             "removed": self.removed,
             "failed": self.failed,
             "skipped": self.skipped,
+            **({"withdrawn": self.withdrawn} if self.withdrawn else {}),
         }
 
     async def note(self, message: str) -> None:
@@ -39,11 +52,51 @@ class Tally:
             total=self.total,
             done=self.done,
             failed=self.failed,
-            message=message,
+            message=f"{message}{self.where}",
         )
         await to_thread.run_sync(note)
 
-    async def put_item(self, name: str, state: JobState, message: str) -> None:
-        """Say something of one document (by source)."""
-        item = JobItem(job=self.job.id, key=name, state=state, message=message)
-        await to_thread.run_sync(self._store.jobs.put_items, [item])
+    async def tick(self, message: str) -> None:
+        """As `note`, where that is not a moment ago."""
+        now = time.monotonic()
+        if now - self._ticked >= TICK_SECONDS:
+            self._ticked = now
+            await self.note(message)
+
+    async def withdraw(self, count: int = 1) -> None:
+        """So many documents are not wanted any more."""
+        self.withdrawn += count
+        self.total -= count
+        await self.tick("Reading")
+
+    async def put_item(self, source: Source, state: JobState, message: str, name: str = "") -> bool:
+        """Say something of `source`, or of a part of it by its own `name`; False if it was deleted meanwhile."""
+        item = JobItem(job=self.job.id, key=name or source.name, state=state, message=message)
+
+        def put() -> bool:
+            with self._store.write() as conn:
+                if self._gate.gone([source], conn):
+                    return False
+                self._store.jobs.put_items([item], conn=conn)
+            return True
+
+        return await to_thread.run_sync(put)
+
+    async def skip(self, source: Source, error: DocumentError) -> None:
+        """`source` was not read, and nobody asked for that: a picture or a program in a folder."""
+        if await self.put_item(source, JobState.CANCELLED, error.message):
+            self.skipped += 1
+        self.total -= 1
+        await self.tick("Reading")
+
+    async def miss(self, source: Source, name: str, error: DocumentError) -> None:
+        """A part of `source` that is no document of its own could not be read."""
+        if await self.put_item(source, JobState.FAILED, told(error), name):
+            self.total += 1
+            self.failed += 1
+            await self.tick("Reading")
+
+
+def told(error: DocumentError) -> str:
+    """An error in a line, with what can be done."""
+    return f"{error.message} {error.hint}" if error.hint else error.message

@@ -47,10 +47,13 @@ class Allowed:
     """For people: `group legal`, `cleared for board by group directors`."""
 
 
-def access_for(base: KnowledgeBase, source: str) -> Access:
-    """The access of the document `source` in `base`: what the last rule says that matches it; open where none does."""
-    rule = rule_for(base, source)
-    return OPEN if rule is None else rule.access
+def access_for(base: KnowledgeBase, source: str, *within: str) -> Access:
+    """The access of the document `source` in `base`: what the last rule says that matches it; open where none does.
+
+    Of a member that none matches, what is said of the containers that it is `within`, the nearest first.
+    """
+    rules = (rule_for(base, name) for name in (source, *within))
+    return next((rule.access for rule in rules if rule is not None), OPEN)
 
 
 def rule_for(base: KnowledgeBase, source: str) -> AccessRule | None:

@@ -9,8 +9,10 @@ from sqlalchemy import Connection, Row, Select, func, select
 
 from athanor.store import tables as t
 from athanor.store.bases import base_row
+from athanor.store.blobs import referenced
 from athanor.store.deletions import deleted
 from athanor.store.lookup import Lookup
+from athanor.store.transactions import after_commit
 from athanor.types import DocumentStatus, SourceState
 
 _STATE = ("sha256", "version", "size", "origin", "stamp", "container", "updated_at")
@@ -60,8 +62,15 @@ class Insides(Lookup):
             return deleted(c, base_row(c, knowledge_base, lock=conn is not None).seq, sources, revision)
 
     def release(self, names: Collection[str], *, conn: Connection) -> None:
-        """After the commit of `conn`, remove those of the blobs `names` that no row keeps."""
-        self._release(conn, names)
+        """After the commit of `conn`, remove those of the blobs `names` that no row keeps, however new they are."""
+
+        def hook() -> None:
+            with self._db.read() as reader:
+                kept = referenced(reader, names)
+            for sha256 in set(names) - kept:
+                self._blobs.discard(sha256, older=0.0)
+
+        after_commit(conn, hook)
 
 
 def _states(knowledge_base: str) -> Select[Any]:
