@@ -11,6 +11,7 @@ from athanor.cli.client import Workspace
 from athanor.cli.output import as_json, show, size, talk, when
 from athanor.cli.tune import questions, tune
 
+from athanor.cli.sources import sources, sync
 
 @click.group()
 def kb() -> None:
@@ -105,5 +106,5 @@ def search(workspace: Workspace, query: str, base: str, limit: int, *, as_json: 
         click.echo(f"       {' '.join(hit['text'].split())[:300]}")
 
 
-for _command in (permit, who, rules, erase, questions, tune):
+for _command in (permit, who, rules, erase, questions, tune, sync, sources):
     kb.add_command(_command)

@@ -34,6 +34,8 @@ from athanor.rag.erase import Eraser
 from athanor.rag.evaluation.questions import Questions
 from athanor.rag.evaluation.tune import Tuning
 from athanor.store import Store
+from athanor.rag.origins import Origins
+from athanor.rag.sync import Sources
 from athanor.store.requests import missing_request
 from athanor.types import File, Job, Limits, Principal, Reader, RoleName, new_id
 
@@ -62,6 +64,7 @@ class App:
     eraser: Eraser
     ingestion: Ingestion
     questions: Questions
+    sources: Sources
     tuning: Tuning
     batches: Batches
     router: Router
@@ -204,9 +207,15 @@ def _compose(
     knowledge = Knowledge(store, embedder, retriever)
     cache = Cache(settings, embedder=embedder, shadows=store.shadows)
     ingestion = Ingestion(
-        store, parsers, embedder, chunk_tokens=settings.knowledge.chunk_tokens, workers=settings.ingest.workers
+        store,
+        parsers,
+        embedder,
+        chunk_tokens=settings.knowledge.chunk_tokens,
+        workers=settings.ingest.workers,
+        origins=origins,
     )
     questions = Questions(store, embedder, retriever)
+    origins = Origins(home=settings.home / "git", limits=parsers.limits, settings=settings.git)
     tuning = Tuning(store, retriever.indexes, embedder=embedder, reranker=reranker)
     return App(
         settings=settings,
@@ -230,6 +239,7 @@ def _compose(
         batches=batches,
         router=Router(settings, store, models, knowledge, embedder, reranker, metrics=metrics, limits=limits),
         cache=cache,
+        sources=Sources(store, ingestion, origins),
         limits=limits,
         guards=Chain(),
         handlers={
