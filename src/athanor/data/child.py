@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,13 @@ class Child:
     def alive(self) -> bool:
         return not self.closed and self._process.returncode is None
 
-    async def ask(self, request: Request) -> tuple[dict[str, Any], bytes]:
+    async def ask(
+        self, request: Request, heard: Callable[[float, float], None] | None = None
+    ) -> tuple[dict[str, Any], bytes]:
         """Send one request and read its answer, of a listing the first part.
+
+        `heard` is called with the share of the document that was read and the seconds that its OCR may take, now and
+        then.
 
         Raises:
             ChildDiedError: it died first, or its answer breaks the rules.
@@ -82,7 +88,12 @@ class Child:
         try:
             writer.write(pack_request(request))
             await writer.drain()
-            return await self._answer()
+            header, payload = await self._answer()
+            while "working" in header:
+                if heard is not None:
+                    heard(float(header["working"]), float(header["extra"]))
+                header, payload = await self._answer()
+            return header, payload
         except OSError as error:
             raise ChildDiedError("its process ended") from error
         finally:
@@ -111,6 +122,8 @@ class Child:
         self.stop_clock()
         self.closed = True
         if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError, AttributeError):
+                os.killpg(self._process.pid, signal.SIGKILL)  # with the program for OCR that it may have started
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
 

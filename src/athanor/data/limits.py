@@ -32,6 +32,14 @@ class ParserLimits:
     """Bytes that may be unpacked from one such file, at all depths."""
     depth: int = 3
     """Containers within each other: an archive in a mail in an archive is 3."""
+    ocr: bool = True
+    """Read pages without text by OCR, where tesseract is installed."""
+    ocr_languages: str = "eng"
+    """As tesseract takes them: `eng+deu`."""
+    ocr_page_seconds: float = 60.0
+    """For the OCR of one page."""
+    ocr_seconds: float = 3600.0
+    """For the OCR of one document, beside `seconds`."""
 
 
 def check_file(path: Path, name: str, limits: ParserLimits, *, container: bool = False) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,10 +65,13 @@ class ParserPool:
         self._idle_seconds = idle_seconds
         self._closed = False
 
-    async def parse(self, path: Path, name: str, *, member: str | None = None) -> ParsedDocument:
+    async def parse(
+        self, path: Path, name: str, *, member: str | None = None, progress: Callable[[float], None] | None = None
+    ) -> ParsedDocument:
         """Read the file at `path`, or the member of it with that key.
 
         `name` is what the user calls the document, and what errors call it; of a member `archive.zip/notes.txt`.
+        `progress` is called with the share of a long document that was read, from 0 to 1, at most twice a second.
 
         Raises:
             DocumentError: the document cannot be read; `reason` says why.
@@ -78,7 +81,7 @@ class ParserPool:
         try:
             check_file(path, name, self.limits, container=member is not None)
             async with self._places:
-                document = await self._judge(Request(path=path, name=name, member=member))
+                document = await self._judge(Request(path=path, name=name, member=member), progress)
         except AthanorError:
             self.statistics.refused += 1
             raise
@@ -164,22 +167,33 @@ class ParserPool:
         self.statistics.started += 1
         return child
 
-    async def _judge(self, request: Request) -> ParsedDocument:
+    async def _judge(self, request: Request, progress: Callable[[float], None] | None) -> ParsedDocument:
         child = self._take()
         if child is not None:
             try:
-                return await self._attempt(child, request)
+                return await self._attempt(child, request, progress)
             except DocumentError as error:
                 # A used child may have failed of what came before: the document is judged by a fresh one.
                 if not (child.failed and error.reason in {"memory", "corrupt"}):
                     raise
-        return await self._attempt(await self._start(), request)
+        return await self._attempt(await self._start(), request, progress)
 
-    async def _attempt(self, child: Child, request: Request) -> ParsedDocument:
+    async def _attempt(
+        self, child: Child, request: Request, progress: Callable[[float], None] | None
+    ) -> ParsedDocument:
         reusable = False
+        started = asyncio.get_running_loop().time()
         try:
-            async with self._blame(child, request.name):
-                header, payload = await child.ask(request)
+            async with self._blame(child, request.name) as clock:
+
+                def heard(share: float, extra: float) -> None:
+                    # What a child says of its time is believed up to a limit.
+                    more = min(max(extra, 0.0), self.limits.ocr_seconds + self.limits.ocr_page_seconds)
+                    clock.reschedule(started + self.limits.seconds + more)
+                    if progress is not None:
+                        progress(min(max(share, 0.0), 1.0))
+
+                header, payload = await child.ask(request, heard)
                 self._note(child, header)
                 reusable = "error" in header and self._may_be_used_again(child, header)
                 document = await self._unpack(header, payload)
@@ -193,11 +207,11 @@ class ParserPool:
         child.failed = bool(header.get("spent"))
 
     @asynccontextmanager
-    async def _blame(self, child: Child, name: str) -> AsyncIterator[None]:
+    async def _blame(self, child: Child, name: str) -> AsyncIterator[asyncio.Timeout]:
         """Gives one answer its time, and says in the document's terms what went wrong."""
         try:
-            async with asyncio.timeout(self.limits.seconds):
-                yield
+            async with asyncio.timeout(self.limits.seconds) as clock:
+                yield clock
         except TimeoutError:
             self.statistics.killed += 1
             message = f"Reading it took more than {self.limits.seconds:,.0f} seconds."

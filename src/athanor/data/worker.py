@@ -1,8 +1,8 @@
 """The process that parses: `python -m athanor.data.worker LIMITS PARENT SCRATCH`. Requests on stdin, answers on stdout.
 
-It may do little: no network, no files written outside its scratch folder, no programs started, bounded memory, and it
-ends with its parent. It can read what its user can read; a parser that is taken over could read other files but has
-nowhere to send them except into the text of its answer.
+It may do little: no network, no files written outside its scratch folder, no program started but the one for OCR,
+bounded memory, and it ends with its parent. It can read what its user can read; a parser that is taken over could read
+other files but has nowhere to send them except into the text of its answer.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from athanor.data.aids import Aids
 from athanor.data.base import Member, Parser
 from athanor.data.build import storable
 from athanor.data.containers.walk import Walker
 from athanor.data.detect import detect, registry
 from athanor.data.limits import EXIT_MEMORY, ParserLimits, check_file, memory_error
 from athanor.data.members import BATCH, pack_members
+from athanor.data.ocr import Ocr
 from athanor.data.scratch import Scratch
 from athanor.data.wire import (
     LENGTH,
@@ -44,6 +46,7 @@ _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _SIGKILL = 9
 _LARGE = 1 << 20
+_TELL_SECONDS = 0.5
 _PATIENCE = 1.0
 """Seconds after which a batch of members goes out as it is."""
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -59,12 +62,29 @@ def main() -> None:
     parent = int(sys.argv[2])
     scratch = Path(sys.argv[3])
     answers = _claim_stdout()
-    _confine(limits, parent, scratch)
-    serve(sys.stdin.buffer, answers, limits, Walker(limits, Scratch(scratch)))
+    aids = Aids.find(limits, Telling(answers))
+    _confine(limits, parent, scratch, aids.ocr)
+    serve(sys.stdin.buffer, answers, limits, Walker(limits, Scratch(scratch)), aids)
 
 
-def serve(requests: BinaryIO, answers: BinaryIO, limits: ParserLimits, walker: Walker) -> None:
-    """Say that it is ready, then answer each request with one frame."""
+class Telling:
+    """Sends frames of progress, at most two a second unless there is more time to be asked for."""
+
+    def __init__(self, answers: BinaryIO) -> None:
+        self._answers = answers
+        self._last = (0.0, 0.0)
+
+    def __call__(self, share: float, extra: float) -> None:
+        now = time.monotonic()
+        if now - self._last[0] < _TELL_SECONDS and extra == self._last[1]:
+            return
+        self._last = (now, extra)
+        self._answers.write(pack({"working": round(share, 4), "extra": round(extra, 3)}))
+        self._answers.flush()
+
+
+def serve(requests: BinaryIO, answers: BinaryIO, limits: ParserLimits, walker: Walker, aids: Aids) -> None:
+    """Say that it is ready, then answer each request with one frame, of a long document after frames of progress."""
     answers.write(pack({}))
     answers.flush()
     parsers: Mapping[str, Parser] | None = None
@@ -73,7 +93,8 @@ def serve(requests: BinaryIO, answers: BinaryIO, limits: ParserLimits, walker: W
         name = request.name
         started = time.perf_counter()
         try:
-            parsers = parsers or registry()
+            parsers = parsers or lend(registry(), aids)
+            aids.begin()
             if request.listing:
                 frame = _list(request, walker, answers, started)
             else:
@@ -91,6 +112,14 @@ def serve(requests: BinaryIO, answers: BinaryIO, limits: ParserLimits, walker: W
             document = None  # type: ignore[assignment]
             del frame
             gc.collect()
+
+
+def lend(parsers: Mapping[str, Parser], aids: Aids) -> Mapping[str, Parser]:
+    """`parsers`, with `aids` for those that want them."""
+    for parser in parsers.values():
+        if hasattr(parser, "aids"):
+            parser.aids = aids
+    return parsers
 
 
 def _parse(request: Request, parsers: Mapping[str, Parser], limits: ParserLimits, walker: Walker) -> ParsedDocument:
@@ -180,7 +209,7 @@ def resident_memory() -> int:
         return peak_memory()
 
 
-def _confine(limits: ParserLimits, parent: int, scratch: Path) -> None:
+def _confine(limits: ParserLimits, parent: int, scratch: Path, ocr: Ocr | None) -> None:
     """Take away what parsing does not need. Best effort where the system offers less; the watch works everywhere."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
@@ -195,7 +224,7 @@ def _confine(limits: ParserLimits, parent: int, scratch: Path) -> None:
     inside = f"{scratch}{os.sep}"
 
     def refuse(event: str, args: tuple[Any, ...]) -> None:
-        if event.startswith(_FORBIDDEN):
+        if event.startswith(_FORBIDDEN) and not (ocr and event == "subprocess.Popen" and ocr.allows(args)):
             raise PermissionError(f"a parser may not do this: {event}")
         if event in _CHANGES or (event == "open" and args[2] & _WRITES and not isinstance(args[0], int)):
             path = os.fsdecode(args[0]) if isinstance(args[0], str | bytes | os.PathLike) else ""

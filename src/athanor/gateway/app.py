@@ -30,12 +30,13 @@ from athanor.models import resolve_embedder, resolve_reranker
 from athanor.observe import Action, AuditLog, Ledger, Metrics, Redact
 from athanor.plugins import load, names
 from athanor.rag import Indexes, Ingestion, Knowledge, Retriever
+from athanor.rag.context import Contexts
 from athanor.rag.erase import Eraser
 from athanor.rag.evaluation.questions import Questions
 from athanor.rag.evaluation.tune import Tuning
-from athanor.store import Store
 from athanor.rag.origins import Origins
 from athanor.rag.sync import Sources
+from athanor.store import Store
 from athanor.store.requests import missing_request
 from athanor.types import File, Job, Limits, Principal, Reader, RoleName, new_id
 
@@ -63,8 +64,9 @@ class App:
     knowledge: Knowledge
     eraser: Eraser
     ingestion: Ingestion
-    questions: Questions
     sources: Sources
+    contexts: Contexts
+    questions: Questions
     tuning: Tuning
     batches: Batches
     router: Router
@@ -176,6 +178,8 @@ async def open_app(
             file_bytes=settings.ingest.max_file_mb << 20,
             members=settings.ingest.max_members,
             unpacked_bytes=settings.ingest.max_unpacked_mb << 20,
+            ocr=settings.knowledge.ocr == "auto",
+            ocr_languages=settings.knowledge.ocr_languages,
         )
         parsers = await stack.enter_async_context(ParserPool(size=settings.ingest.workers, limits=limits))
         indexes = await to_thread.run_sync(
@@ -206,6 +210,7 @@ def _compose(
     retriever = Retriever(store, embedder, reranker, indexes=indexes)
     knowledge = Knowledge(store, embedder, retriever)
     cache = Cache(settings, embedder=embedder, shadows=store.shadows)
+    origins = Origins(home=settings.home / "git", limits=parsers.limits, settings=settings.git)
     ingestion = Ingestion(
         store,
         parsers,
@@ -214,8 +219,8 @@ def _compose(
         workers=settings.ingest.workers,
         origins=origins,
     )
+    contexts = Contexts(store, embedder)
     questions = Questions(store, embedder, retriever)
-    origins = Origins(home=settings.home / "git", limits=parsers.limits, settings=settings.git)
     tuning = Tuning(store, retriever.indexes, embedder=embedder, reranker=reranker)
     return App(
         settings=settings,
@@ -234,16 +239,18 @@ def _compose(
         knowledge=knowledge,
         eraser=Eraser(store, retriever.indexes, cache.erase, settings.home / "batches"),
         ingestion=ingestion,
+        sources=Sources(store, ingestion, origins),
+        contexts=contexts,
         questions=questions,
         tuning=tuning,
         batches=batches,
         router=Router(settings, store, models, knowledge, embedder, reranker, metrics=metrics, limits=limits),
         cache=cache,
-        sources=Sources(store, ingestion, origins),
         limits=limits,
         guards=Chain(),
         handlers={
             Ingestion.KIND: ingestion.run,
+            Contexts.KIND: contexts.run,
             Questions.KIND: questions.run,
             Tuning.KIND: tuning.run,
             Batches.KIND: batches.run,

@@ -118,6 +118,8 @@ class Page:
     turned: list[Line] = field(default_factory=list)
     """Lines at another angle than most."""
     rules: Rules = field(default_factory=Rules)
+    scanned: bool = False
+    """Read from a picture."""
 
 
 @dataclass(slots=True)

@@ -11,9 +11,12 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+from athanor.data.aids import Aids
 from athanor.data.build import TextBuilder, stem
+from athanor.data.ocr import OcrError, page_list, summary
 from athanor.data.parsers._pdf_layout import regions
 from athanor.data.parsers._pdf_lines import (
     ITEM,
@@ -26,6 +29,7 @@ from athanor.data.parsers._pdf_lines import (
     paragraphs,
     without_margins,
 )
+from athanor.data.parsers._pdf_ocr import is_picture, recognise
 from athanor.data.parsers._pdf_text import as_placed, read_page
 from athanor.errors import DocumentError
 from athanor.plugins import require
@@ -38,6 +42,8 @@ _MEANINGLESS = re.compile("[\ufffd\ue000-\uf8ff]")
 _SAMPLE_PAGES = 12
 _HEADING_RATIO = 1.15
 """A heading's lines are at least this much higher than those of the body."""
+_SCANNED_RATIO = 1.4
+"""The same for lines whose height is that of a picture's letters."""
 _HEADING_CHARACTERS = 200
 _PASSWORD = 4  # FPDF_ERR_PASSWORD
 
@@ -47,6 +53,7 @@ class PdfParser:
 
     mimes: tuple[str, ...] = ("application/pdf",)
     suffixes: tuple[str, ...] = (".pdf",)
+    aids = Aids()
 
     def parse(self, path: Path, name: str) -> ParsedDocument:
         pdfium = require("pypdfium2", extra="knowledge")
@@ -56,7 +63,7 @@ class PdfParser:
         except pdfium.PdfiumError as error:
             raise _unreadable(error, raw.FPDF_GetLastError(), name) from error
         try:
-            return _Reader(file, raw, name).read()
+            return _Reader(file, raw, name, self.aids).read()
         finally:
             file.close()
 
@@ -69,7 +76,10 @@ def _unreadable(error: Exception, code: int, name: str) -> DocumentError:
 
 
 class _Reader:
-    def __init__(self, file: Any, raw: Any, name: str) -> None:
+    def __init__(self, file: Any, raw: Any, name: str, aids: Aids) -> None:
+        self._aids = aids
+        self._recognised: list[tuple[int, float]] = []
+        self._unrecognised: list[tuple[int, str]] = []
         self._file = file
         self._raw = raw
         self._name = name
@@ -93,8 +103,7 @@ class _Reader:
             self._out.page()
             self._page(page, words, outline.get(page.index, {}))
         if not self._characters:
-            hint = "It seems to be scanned: make its text readable first, for example with: ocrmypdf IN.pdf OUT.pdf."
-            raise DocumentError("No page of the PDF has text.", reason="no_text", where=self._name, hint=hint)
+            raise self._without_text()
         # An outline whose titles are not those on the pages is no help.
         if self._matched < sum(map(len, outline.values())) / 2 or not outline:
             self._headings_by_size()
@@ -106,14 +115,23 @@ class _Reader:
             return document
         return self._out.build(title=stem(self._name), mime="application/pdf", warnings=self._warnings())
 
+    def _without_text(self) -> DocumentError:
+        hint = "It seems to be scanned: make its text readable first, for example with: ocrmypdf IN.pdf OUT.pdf."
+        if self._aids.hint:
+            hint = f"It seems to be scanned. {self._aids.hint}"
+        elif self._unrecognised:
+            hint = f"OCR failed: {self._unrecognised[0][1]}."
+        return DocumentError("No page of the PDF has text.", reason="no_text", where=self._name, hint=hint)
+
     def _pages(self, count: int) -> Iterator[Page]:
         for index in range(count):
-            page = self._lines(index)
+            page = self._lines(index, ocr=self._aids.ocr is not None)
             if not page.lines:
                 self._blank.append(index + 1)
+            self._aids.progress((index + 1) / count)
             yield page
 
-    def _lines(self, index: int) -> Page:
+    def _lines(self, index: int, *, ocr: bool = False) -> Page:
         """Lines of one page; a page that PDFium cannot read is noted and counts as blank."""
         pdfium_error = require("pypdfium2", extra="knowledge").PdfiumError
         try:
@@ -122,12 +140,27 @@ class _Reader:
             self._broken.append(index + 1)
             return Page(index, 0.0, [])
         try:
-            return read_page(self._raw, page, index)
+            made = read_page(self._raw, page, index)
+            return self._by_ocr(page, made) if ocr and is_picture(self._raw, page, made) else made
         except pdfium_error:
             self._broken.append(index + 1)
             return Page(index, 0.0, [])
         finally:
             page.close()
+
+    def _by_ocr(self, page: Any, made: Page) -> Page:
+        """What OCR reads on the page, unless it is no more than `made` has."""
+        try:
+            found, confidence = recognise(page, made.index, self._aids)
+        except OcrError as error:
+            self._unrecognised.append((made.index + 1, str(error)))
+            return made
+        if sum(len(line.text) for line in found.lines) <= sum(len(line.text) for line in made.lines):
+            return made
+        self._recognised.append((made.index + 1, confidence))
+        if not self._body:
+            self._body = median(line.height for line in found.lines)
+        return found
 
     def _body_size(self, count: int) -> float:
         """Line height of most characters, from pages spread over the document."""
@@ -172,7 +205,7 @@ class _Reader:
                 self._out.extend(made.text, glue="\n")
             elif first and self._goes_on(made.text):
                 self._continue(made.text, words)
-            elif self._is_large(made):
+            elif self._is_large(made, _SCANNED_RATIO if page.scanned else _HEADING_RATIO):
                 self._candidates.append((self._out.add("paragraph", made.text), made.size, len(made.text)))
             else:
                 self._out.add(made.kind, made.text)
@@ -194,8 +227,8 @@ class _Reader:
         glue = "-" if words.join(before.removesuffix("-"), text).endswith(f"-{text}") else ""
         self._out.extend(text, glue=glue, drop=int(hyphen))
 
-    def _is_large(self, made: Paragraph) -> bool:
-        return bool(self._body) and made.size >= _HEADING_RATIO * self._body and len(made.text) <= _HEADING_CHARACTERS
+    def _is_large(self, made: Paragraph, ratio: float) -> bool:
+        return bool(self._body) and made.size >= ratio * self._body and len(made.text) <= _HEADING_CHARACTERS
 
     def _headings_by_size(self) -> None:
         """Make the larger lines headings, unless there is so much of them that size means something else."""
@@ -210,12 +243,14 @@ class _Reader:
             self._out.promote(block, min(above + 1, 6))
 
     def _warnings(self) -> tuple[str, ...]:
-        warnings = []
-        blank = [page for page in self._blank if page not in set(self._broken)]
+        warnings = summary(self._recognised, self._unrecognised)
+        failed = {*self._broken, *(page for page, _ in self._unrecognised)}
+        blank = [page for page in self._blank if page not in failed]
         if blank:
-            warnings.append(f"No text on {_pages(blank)} (scanned, or empty).")
+            hint = f" {self._aids.hint}" if self._aids.hint else ""
+            warnings.append(f"No text on {page_list(blank)} (scanned, or empty).{hint}")
         if self._broken:
-            warnings.append(f"Could not read {_pages(self._broken)}.")
+            warnings.append(f"Could not read {page_list(self._broken)}.")
         if self._odd > 0.2 * self._characters:
             warnings.append("Many characters have no meaning outside the PDF's own fonts: search will miss them.")
         return tuple(warnings)
@@ -224,16 +259,3 @@ class _Reader:
 def _place(page: Page, made: Paragraph) -> str:
     """`page 3 [72 640 523 712]`: left, bottom, right and top in points, as the file counts them."""
     return f"page {page.index + 1} [{' '.join(str(round(edge)) for edge in as_placed(made.box, page))}]"
-
-
-def _pages(numbers: list[int]) -> str:
-    """`page 3`, or `pages 1-4, 9 and 12 more`."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    shown = [str(a) if a == b else f"{a}-{b}" for a, b in runs[:5]]
-    more = f" and {len(runs) - 5} more ranges" if len(runs) > 5 else ""
-    return f"page{'s' if len(numbers) > 1 else ''} {', '.join(shown)}{more}"
