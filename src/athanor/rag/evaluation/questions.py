@@ -96,7 +96,8 @@ class Questions:
         """Delete questions of `base`, all of them or those named; how many. Blocks."""
         with self._store.write() as conn:
             gone = self._store.questions.delete(base.id, ids=ids, origin=origin, conn=conn)
-            self._changed(base, {"deleted": gone}, by, conn)
+            if gone:
+                self._changed(base, {"deleted": gone}, by, conn)
         return gone
 
     async def enqueue(
