@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from athanor.cli.client import Client, Workspace
+from athanor.cli.jobs import finished
 from athanor.cli.output import as_json, print_json, show, talk, told
 
-POLL_SECONDS = 0.2
 _AT_ONCE = 1000
 """Questions in one call."""
 
@@ -47,10 +43,10 @@ def questions(workspace: Workspace, /, name: str, as_json: bool, **given: Any) -
         match asked:
             case ["count"]:
                 body = {"count": given["count"], "how": given["how"], "model": given["model"], "seed": given["seed"]}
-                _made(_finished(client, client.post(f"{path}/generate", body), json_=as_json), json_=as_json)
+                _made(finished(client, client.post(f"{path}/generate", body), json_=as_json), json_=as_json)
             case ["from_feedback"]:
                 job = client.post(f"{path}/generate", {"how": "feedback"})
-                _accepted(_finished(client, job, json_=as_json), json_=as_json)
+                _accepted(finished(client, job, json_=as_json), json_=as_json)
             case ["file"]:
                 _add(client, path, given["file"], json_=as_json)
             case ["gone"]:
@@ -75,35 +71,11 @@ def tune(workspace: Workspace, name: str, *, budget: float, allow_slow: bool, dr
     """
     with workspace.client() as client:
         body = {"budget": budget, "allow_slow": allow_slow, "dry_run": dry_run}
-        job = _finished(client, client.post(f"/api/knowledge/{name}/tune", body), json_=as_json)
+        job = finished(client, client.post(f"/api/knowledge/{name}/tune", body), json_=as_json)
     if as_json:
         print_json(job["result"])
     else:
         _report(job["result"])
-
-
-def _finished(client: Client, job: dict[str, Any], *, json_: bool) -> dict[str, Any]:
-    """The job at its end, with a bar meanwhile. Leaves with 1 where it failed."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=talk(), transient=True) as progress:
-        task = progress.add_task("Waiting", total=None)
-        while job["state"] in {"queued", "running"}:
-            time.sleep(POLL_SECONDS)
-            job = client.get(f"/api/jobs/{job['id']}")
-            shown = escape(job["message"] or "Waiting")
-            progress.update(task, description=shown, total=job["total"] or None, completed=job["done"])
-    if job["state"] != "done":
-        if json_:
-            print_json(job)
-        talk().print(f"[red]{job['kind']} {job['state']}: {escape(job['message'])}[/]")
-        sys.exit(1)
-    return job
 
 
 def _made(job: Mapping[str, Any], *, json_: bool) -> None:

@@ -31,6 +31,7 @@ from athanor.observe import Action, AuditLog, Ledger, Metrics, Redact
 from athanor.plugins import load, names
 from athanor.rag import Indexes, Ingestion, Knowledge, Retriever
 from athanor.rag.context import Contexts
+from athanor.rag.context import Contexts
 from athanor.rag.erase import Eraser
 from athanor.rag.evaluation.questions import Questions
 from athanor.rag.evaluation.tune import Tuning
@@ -64,6 +65,7 @@ class App:
     knowledge: Knowledge
     eraser: Eraser
     ingestion: Ingestion
+    contexts: Contexts
     sources: Sources
     contexts: Contexts
     questions: Questions
@@ -217,6 +219,7 @@ def _compose(
         embedder,
         chunk_tokens=settings.knowledge.chunk_tokens,
         workers=settings.ingest.workers,
+    contexts = Contexts(store, embedder)
         origins=origins,
     )
     contexts = Contexts(store, embedder)
@@ -236,6 +239,7 @@ def _compose(
         models=models,
         embedder=embedder,
         reranker=reranker,
+        contexts=contexts,
         knowledge=knowledge,
         eraser=Eraser(store, retriever.indexes, cache.erase, settings.home / "batches"),
         ingestion=ingestion,
@@ -246,6 +250,7 @@ def _compose(
         batches=batches,
         router=Router(settings, store, models, knowledge, embedder, reranker, metrics=metrics, limits=limits),
         cache=cache,
+            Contexts.KIND: contexts.run,
         limits=limits,
         guards=Chain(),
         handlers={

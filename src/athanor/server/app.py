@@ -28,6 +28,7 @@ from athanor.server import (
     sources,
     tuning,
     vector_store_batches,
+    upkeep,
     vector_store_files,
     vector_stores,
     vectors,
@@ -56,6 +57,7 @@ ROOMS = (
     tuning,
     sources,
     grade,
+    upkeep,
     admin,
     routes,
     traces,
@@ -83,6 +85,7 @@ def create_app(app: App) -> FastAPI:
     tuning.install(app)
 
     @http.get("/health", tags=["system"], summary="Is the server up, and are its models loaded")
+    upkeep.install(app)
     async def health() -> Response:
         states = app.router.states()
         found = {state.status for state in states.values()}

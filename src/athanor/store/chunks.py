@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, select
 from athanor.store import tables as t
 from athanor.store.base import Repository, TextIndex
 from athanor.store.bases import base_row
-from athanor.store.integrity import problems
+from athanor.store.integrity import blob_names, problems
 from athanor.store.transactions import Database
 from athanor.store.views import among, narrowed, seen_chunks
 from athanor.store.words import distinct, split
@@ -200,6 +200,15 @@ class Chunks(Repository):
         # Not a read: FTS5 starts its check by an INSERT (that changes nothing).
         with self._db.writing(conn) as c:
             return problems(c, self._index, base_row(c, knowledge_base))
+
+    def blobs(self, knowledge_base: str, *, conn: Connection | None = None) -> dict[str, str]:
+        """SHA-256 of every blob that the base's documents need, in all their versions → what it is, for people.
+
+        Raises:
+            NotFoundError: no such base.
+        """
+        with self._db.reading(conn) as c:
+            return blob_names(c, base_row(c, knowledge_base).seq)
 
 
 def _fetch(

@@ -12,6 +12,7 @@ from athanor.store.audit import Audit
 from athanor.store.base import TextIndex
 from athanor.store.blobs import Blobs, collect
 from athanor.store.chunks import Chunks
+from athanor.store.contexts import Contexts
 from athanor.store.erasure import Erasure
 from athanor.store.evaluations import Evaluations, Questions
 from athanor.store.feedback import Feedback
@@ -54,6 +55,7 @@ class Store:
         self.files = Files(database, self.blobs)
         self.knowledge = Knowledge(database, index, self.blobs)
         self.chunks = Chunks(database, index)
+        self.contexts = Contexts(database, index)
         self.versions = Versions(database)
         self.questions = Questions(database)
         self.evaluations = Evaluations(database)

@@ -1,0 +1,77 @@
+"""`/api/knowledge/{base}/contexts` and `/check`: contexts that a model writes for passages; is a base sound.
+
+Both read documents that are closed to others: this takes the right to administer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends
+
+from athanor.gateway import App
+from athanor.gateway.errand import run_errand
+from athanor.rag.check import check
+from athanor.rag.generate import room
+from athanor.rag.situate import LONGEST_PASSAGE, MAX_TOKENS
+from athanor.server.admin import admin
+from athanor.server.auth import application
+from athanor.server.reach import key, reach
+from athanor.server.wire.upkeep import ContextsBody
+from athanor.types import ApiKey, Job, Principal
+
+router = APIRouter(prefix="/api/knowledge", tags=["knowledge"], dependencies=[Depends(reach)])
+
+
+def install(app: App) -> None:
+    """Let jobs have contexts written by models, through the gateway."""
+    app.contexts.speak(partial(run_errand, app))
+
+
+@router.post("/{base}/contexts", summary="Have a model write what each passage is about; searches then use it")
+async def write_contexts(
+    base: str,
+    body: ContextsBody,
+    app: App = Depends(application),
+    who: Principal = Depends(admin),
+    own: ApiKey = Depends(key),
+) -> dict[str, Any]:
+    found = await to_thread.run_sync(app.store.knowledge.get, base)
+    name = body.model or app.models.default
+    profile = (await app.router.engine(name)).profile
+    space = room(profile.context, MAX_TOKENS + LONGEST_PASSAGE)
+    return _job(await app.contexts.enqueue(found, model=name, room=space, key=own.id, limit=body.limit, by=who)) | {
+        "model": name
+    }
+
+
+@router.delete("/{base}/contexts", summary="Take all contexts away, and search without them")
+async def remove_contexts(
+    base: str, app: App = Depends(application), who: Principal = Depends(admin)
+) -> dict[str, Any]:
+    found = await to_thread.run_sync(app.store.knowledge.get, base)
+    return _job(await app.contexts.enqueue(found, model=None, by=who))
+
+
+@router.get("/{base}/check", summary="Is the base sound: rows, words, files, vector index")
+async def check_base(base: str, app: App = Depends(application), _: Principal = Depends(admin)) -> dict[str, Any]:
+    found = await to_thread.run_sync(app.store.knowledge.get, base)
+    made = await to_thread.run_sync(check, app.store, app.eraser.indexes, found)
+    return asdict(made) | {"sound": made.sound}
+
+
+def _job(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "state": job.state,
+        "message": job.message,
+        "total": job.total,
+        "done": job.done,
+        "failed": job.failed,
+        "result": dict(job.result),
+        "items": [],
+    }
