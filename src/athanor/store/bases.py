@@ -169,6 +169,8 @@ class Bases(Repository):
             members = select(t.chunks.c.seq).where(t.chunks.c.base == base)
             c.execute(delete(t.vectors).where(t.vectors.c.chunk.in_(members)))
             c.execute(delete(t.chunks).where(t.chunks.c.base == base))
+            for table in (t.signature_bands, t.signatures):
+                c.execute(delete(table).where(table.c.base == base))
             for table in (t.document_versions, t.pictures):
                 c.execute(delete(table).where(table.c.document.in_(owned)))
             c.execute(delete(t.documents).where(t.documents.c.base == base))

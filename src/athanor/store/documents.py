@@ -17,6 +17,7 @@ from athanor.store.deletions import mark
 from athanor.store.filters import checked
 from athanor.store.insides import Insides
 from athanor.store.lookup import document_of, missing_document, select_documents
+from athanor.store.near import forget, renew
 from athanor.store.passages import insert_chunks, remove_chunks
 from athanor.types import OPEN, UNFINISHED, Access, Attributes, Chunk, Document, DocumentStatus, StoredPicture
 
@@ -165,9 +166,11 @@ class Documents(Insides):
             for one in gone:
                 self._release(c, blobs_of(c, t.documents.c.id == one.id))
                 remove_chunks(c, self._index, base.seq, one.id)
+                forget(c, one.id)
                 for table in (t.document_versions, t.pictures):
                     c.execute(delete(table).where(table.c.document == one.id))
                 c.execute(delete(t.documents).where(t.documents.c.id == one.id))
+            renew(c, base.seq, [one.id for one in gone])
             good = sum(one.version > 0 for one in gone)
             bump(c, base.seq, documents=-good, chunks=-sum(one.chunks for one in gone))
             mark(c, base.seq, found.source, base.revision + 1 if asked is None else asked)

@@ -194,6 +194,7 @@ documents = Table(
     UniqueConstraint("base", "source"),
     Index("ix_documents_base_access", "base", "access"),
     Index("ix_documents_base_container", "base", "container"),
+    Index("ix_documents_base_near", "base", "near"),
 )
 
 pictures = Table(
@@ -297,6 +298,27 @@ deletions = Table(
     Column("source_sha256", Text, primary_key=True),
     Column("revision", BigInteger, nullable=False),
     Column("at", Double, nullable=False),
+)
+
+# One for each document with words, by which those that are nearly the same are found (see `near`).
+signatures = Table(
+    "signatures",
+    metadata,
+    Column("seq", _SEQ, primary_key=True),
+    Column("base", ForeignKey("knowledge_bases.seq"), nullable=False, index=True),
+    Column("document", ForeignKey("documents.id"), nullable=False, unique=True),
+    Column("data", LargeBinary, nullable=False),
+    # Who is older is told by it, so that a number may not be given twice.
+    sqlite_autoincrement=True,
+)
+
+signature_bands = Table(
+    "signature_bands",
+    metadata,
+    Column("base", ForeignKey("knowledge_bases.seq"), primary_key=True, autoincrement=False),
+    Column("band", BigInteger, primary_key=True, autoincrement=False),
+    # No foreign key: deleting a signature would look through the whole table for its bands.
+    Column("signature", BigInteger, primary_key=True, autoincrement=False),
 )
 
 sync_sources = Table(

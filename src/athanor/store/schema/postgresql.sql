@@ -291,6 +291,19 @@ CREATE TABLE sessions (
     revoked_at double precision
 );
 
+CREATE TABLE signature_bands (
+    base bigint NOT NULL,
+    band bigint NOT NULL,
+    signature bigint NOT NULL
+);
+
+CREATE TABLE signatures (
+    seq bigint DEFAULT nextval('signatures_seq_seq'::regclass) NOT NULL,
+    base bigint NOT NULL,
+    document text NOT NULL,
+    data bytea NOT NULL
+);
+
 CREATE TABLE sync_sources (
     base bigint NOT NULL,
     origin text NOT NULL,
@@ -377,6 +390,10 @@ ALTER TABLE responses ADD CONSTRAINT pk_responses PRIMARY KEY (id);
 
 ALTER TABLE sessions ADD CONSTRAINT pk_sessions PRIMARY KEY (hash);
 
+ALTER TABLE signature_bands ADD CONSTRAINT pk_signature_bands PRIMARY KEY (base, band, signature);
+
+ALTER TABLE signatures ADD CONSTRAINT pk_signatures PRIMARY KEY (seq);
+
 ALTER TABLE sync_sources ADD CONSTRAINT pk_sync_sources PRIMARY KEY (base, origin);
 
 ALTER TABLE teams ADD CONSTRAINT pk_teams PRIMARY KEY (id);
@@ -406,6 +423,8 @@ ALTER TABLE knowledge_bases ADD CONSTRAINT uq_knowledge_bases_id UNIQUE (id);
 ALTER TABLE knowledge_bases ADD CONSTRAINT uq_knowledge_bases_name UNIQUE (name);
 
 ALTER TABLE principals ADD CONSTRAINT uq_principals_name UNIQUE (name);
+
+ALTER TABLE signatures ADD CONSTRAINT uq_signatures_document UNIQUE (document);
 
 ALTER TABLE teams ADD CONSTRAINT uq_teams_name UNIQUE (name);
 
@@ -447,6 +466,12 @@ ALTER TABLE questions ADD CONSTRAINT fk_questions_base FOREIGN KEY (base) REFERE
 
 ALTER TABLE sessions ADD CONSTRAINT fk_sessions_principal FOREIGN KEY (principal) REFERENCES principals(id) ON DELETE CASCADE;
 
+ALTER TABLE signature_bands ADD CONSTRAINT fk_signature_bands_base FOREIGN KEY (base) REFERENCES knowledge_bases(seq);
+
+ALTER TABLE signatures ADD CONSTRAINT fk_signatures_base FOREIGN KEY (base) REFERENCES knowledge_bases(seq);
+
+ALTER TABLE signatures ADD CONSTRAINT fk_signatures_document FOREIGN KEY (document) REFERENCES documents(id);
+
 ALTER TABLE sync_sources ADD CONSTRAINT fk_sync_sources_base FOREIGN KEY (base) REFERENCES knowledge_bases(seq);
 
 ALTER TABLE vectors ADD CONSTRAINT fk_vectors_chunk FOREIGN KEY (chunk) REFERENCES chunks(seq) ON DELETE CASCADE;
@@ -470,6 +495,8 @@ CREATE INDEX ix_document_versions_text_sha256 ON document_versions USING btree (
 CREATE INDEX ix_documents_base_access ON documents USING btree (base, access);
 
 CREATE INDEX ix_documents_base_container ON documents USING btree (base, container);
+
+CREATE INDEX ix_documents_base_near ON documents USING btree (base, near);
 
 CREATE INDEX ix_documents_text_sha256 ON documents USING btree (text_sha256);
 
@@ -498,6 +525,8 @@ CREATE INDEX ix_requests_principal_at ON requests USING btree (principal, at);
 CREATE INDEX ix_responses_expires_at ON responses USING btree (expires_at);
 
 CREATE INDEX ix_sessions_principal ON sessions USING btree (principal);
+
+CREATE INDEX ix_signatures_base ON signatures USING btree (base);
 
 CREATE INDEX ix_traces_at ON traces USING btree (at);
 

@@ -307,6 +307,24 @@ CREATE TABLE sessions (
     CONSTRAINT fk_sessions_principal FOREIGN KEY (principal) REFERENCES principals (id) ON DELETE CASCADE
 );
 
+CREATE TABLE signature_bands (
+    base INTEGER NOT NULL,
+    band BIGINT NOT NULL,
+    signature BIGINT NOT NULL,
+    CONSTRAINT pk_signature_bands PRIMARY KEY (base, band, signature),
+    CONSTRAINT fk_signature_bands_base FOREIGN KEY(base) REFERENCES knowledge_bases (seq)
+);
+
+CREATE TABLE signatures (
+    seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    base INTEGER NOT NULL,
+    document TEXT NOT NULL,
+    data BLOB NOT NULL,
+    CONSTRAINT uq_signatures_document UNIQUE (document),
+    CONSTRAINT fk_signatures_base FOREIGN KEY(base) REFERENCES knowledge_bases (seq),
+    CONSTRAINT fk_signatures_document FOREIGN KEY(document) REFERENCES documents (id)
+);
+
 CREATE TABLE sync_sources (
     base INTEGER NOT NULL,
     origin TEXT NOT NULL,
@@ -358,6 +376,8 @@ CREATE INDEX ix_documents_base_access ON documents (base, access);
 
 CREATE INDEX ix_documents_base_container ON documents (base, container);
 
+CREATE INDEX ix_documents_base_near ON documents (base, near);
+
 CREATE INDEX ix_documents_text_sha256 ON documents (text_sha256);
 
 CREATE INDEX ix_evaluations_base ON evaluations (base);
@@ -385,6 +405,8 @@ CREATE INDEX ix_requests_principal_at ON requests (principal, at);
 CREATE INDEX ix_responses_expires_at ON responses (expires_at);
 
 CREATE INDEX ix_sessions_principal ON sessions (principal);
+
+CREATE INDEX ix_signatures_base ON signatures (base);
 
 CREATE INDEX ix_traces_at ON traces (at);
 
