@@ -33,6 +33,7 @@ class Client:
 
     def __init__(self, url: str, key: str) -> None:
         self.url = url
+        self.key = key
         timeout = httpx.Timeout(600, connect=5)
         self._http = httpx.Client(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=timeout)
 

@@ -30,6 +30,7 @@ _OPTIONAL = {
     "openvino_genai": ("fast local models", "openvino", False),
     "xllamacpp": ("any GGUF model", "llamacpp", False),
     "nicegui": ("the console", "console", False),
+    "mcp": ("tools for agents", "mcp", False),
     "psycopg": ("PostgreSQL", "postgres", False),
 }
 

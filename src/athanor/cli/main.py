@@ -20,6 +20,7 @@ _COMMANDS = {
     "chat": ("athanor.cli.ask", "Talk with a model or a knowledge base."),
     "ingest": ("athanor.cli.ingest", "Bring a knowledge base in step with a folder."),
     "kb": ("athanor.cli.kb", "Knowledge bases and their documents."),
+    "mcp": ("athanor.cli.mcp", "Serve agents over standard input and output (MCP)."),
     "models": ("athanor.cli.models", "Chat models and embedders."),
     "route": ("athanor.cli.route", "Routes: names that stand for several models."),
     "keys": ("athanor.cli.keys", "API keys: what each opens, and what it may spend."),

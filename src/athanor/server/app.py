@@ -18,17 +18,18 @@ from athanor.server import (
     completions,
     files,
     grade,
+    mcp,
     messages,
     models,
     own,
     permissions,
     responses,
     routes,
-    traces,
     sources,
+    traces,
     tuning,
-    vector_store_batches,
     upkeep,
+    vector_store_batches,
     vector_store_files,
     vector_stores,
     vectors,
@@ -53,11 +54,11 @@ ROOMS = (
     vector_store_files,
     vector_store_batches,
     own,
+    sources,
     permissions,
     tuning,
-    sources,
-    grade,
     upkeep,
+    grade,
     admin,
     routes,
     traces,
@@ -82,10 +83,11 @@ def create_app(app: App) -> FastAPI:
         if door.path in batches.ENDPOINTS:
             app.batches.speak(door.path, partial(door.line, app))
 
+    http.router.routes.extend(mcp.routes(app))
     tuning.install(app)
+    upkeep.install(app)
 
     @http.get("/health", tags=["system"], summary="Is the server up, and are its models loaded")
-    upkeep.install(app)
     async def health() -> Response:
         states = app.router.states()
         found = {state.status for state in states.values()}

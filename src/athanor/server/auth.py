@@ -14,7 +14,7 @@ from athanor.governance import check_door
 from athanor.types import ApiKey, CacheUse, Context, Principal, new_id
 
 ANY_USE = CacheUse()
-ROOMS = ("api", "batches", "files", "metrics", "responses", "vector_stores")
+ROOMS = ("api", "batches", "files", "mcp", "metrics", "responses", "vector_stores")
 """Parts of the API beside the doors to models, under the names that a key's scopes use."""
 
 

@@ -9,7 +9,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from athanor.errors import AthanorError, BudgetError, EngineUnavailableError, InputError, RateLimitError
+from athanor.errors import (
+    AthanorError,
+    AuthenticationError,
+    BudgetError,
+    EngineUnavailableError,
+    InputError,
+    RateLimitError,
+)
 from athanor.server.sse import JSON
 
 _TYPES = {
@@ -30,7 +37,10 @@ def error_body(error: AthanorError) -> dict[str, Any]:
 
 
 def error_headers(error: AthanorError) -> dict[str, str]:
-    """`Retry-After` in whole seconds (RFC 9110, section 10.2.3), and what is left of the caller's limits."""
+    """`Retry-After` in whole seconds (RFC 9110, section 10.2.3), and what is left of the caller's limits; of a missing
+    or wrong key, how to send one (section 11.6.1)."""
+    if isinstance(error, AuthenticationError):
+        return {"www-authenticate": "Bearer"}
     after = error.retry_after
     if after is None and isinstance(error, EngineUnavailableError):
         after = 1.0

@@ -42,7 +42,7 @@ class BodyLimit:
             return await self._others(scope, receive, send)
         request = Request(scope, receive)
         try:
-            if scope["path"].startswith(("/v1/", "/api/")):
+            if scope["path"].startswith(("/v1/", "/api/", "/mcp")):
                 caller(request.headers, self._app)
             if _is_json(request.headers.get("content-type", "")):
                 raw = await read(request, self._json_limit)
