@@ -7,8 +7,8 @@ questions about one half of the documents and measured on those about the other 
 from the dense leg alone (settings that are wrong for all three). `taken` is what the product would use: the choice
 where it holds on questions held out within the first half, and else the settings it began with. Then chosen on
 questions that rules make of the passages, and measured on those of people. Differences are of nDCG@10 to the settings
-it began with, with 95 % intervals of a paired bootstrap over questions. `--quick` takes a sample of one set, and only
-the first two choices.
+it began with, with 95 % intervals of a paired bootstrap over questions. Every stage is tried from the defaults, the
+fusion alone in the other two. `--quick` takes a sample of one set, and the fusion alone.
 """
 
 from __future__ import annotations
@@ -83,20 +83,22 @@ class Tuned:
         await made.prepare()
         return made
 
-    async def climbed(self, measuring: Measuring, start: RetrievalSettings) -> Climb:
-        wanted = choices(measuring, allow_slow=self._options.allow_slow)
+    async def climbed(self, measuring: Measuring, start: RetrievalSettings, most: int | None = None) -> Climb:
+        wanted = choices(measuring, allow_slow=self._options.allow_slow)[:most]
 
         async def note(choice: str, count: int) -> None:
             print(f"  {choice}, {len(measuring.scores)} settings so far", file=sys.stderr)
 
-        return await climb(measuring, start, wanted[:2] if self._options.quick else wanted, note)
+        return await climb(measuring, start, wanted, note)
 
-    async def both_ways(self, parts: tuple[Measuring, Measuring], start: RetrievalSettings) -> dict[str, Any]:
+    async def both_ways(
+        self, parts: tuple[Measuring, Measuring], start: RetrievalSettings, most: int | None
+    ) -> dict[str, Any]:
         """Chosen on one part and measured on the other, and the other way round; all questions together."""
         columns: dict[str, list[np.ndarray]] = {"start": [], "default": [], "chosen": [], "taken": []}
         told = []
         for first, second in (parts, parts[::-1]):
-            found = await self.climbed(first, start)
+            found = await self.climbed(first, start, most)
             spent = {"before": await first.milliseconds(start), "winner": await first.milliseconds(found.winner)}
             verdict = decide(found, people=True, milliseconds=spent, allow_slow=self._options.allow_slow)
             taken = found.winner if verdict.better else start
@@ -128,7 +130,7 @@ class Tuned:
         result = await service.run(job)
         found = [one for one in self.bench.store.questions.list(self.base.id) if one.relevant]
         measuring = await self.measuring(found)
-        chosen = await self.climbed(measuring, DEFAULT_RETRIEVAL)
+        chosen = await self.climbed(measuring, DEFAULT_RETRIEVAL, 1)
         legs = {"words alone": RetrievalSettings(dense_weight=0.0), "dense alone": DENSE_ALONE}
         return {
             "questions": len(found),
@@ -169,10 +171,12 @@ async def run(options: argparse.Namespace, data: Path, folder: Path) -> dict[str
             base, _, _ = await bench.load(collection)
             tuned = Tuned(bench, base, options)
             questions = asked(collection, base)
+            questions = questions[:: max(1, -(-len(questions) // options.asked))]
             one, other = halves(questions)
             parts = await tuned.measuring(one), await tuned.measuring(other)
-            lines: dict[str, Any] = {"from the defaults": await tuned.both_ways(parts, DEFAULT_RETRIEVAL)}
-            lines["from the dense leg alone"] = await tuned.both_ways(parts, DENSE_ALONE)
+            most = 1 if options.quick else None
+            lines: dict[str, Any] = {"from the defaults": await tuned.both_ways(parts, DEFAULT_RETRIEVAL, most)}
+            lines["from the dense leg alone"] = await tuned.both_ways(parts, DENSE_ALONE, 1)
             lines["by made questions"] = await tuned.made(await tuned.measuring(questions))
             lines["seconds"] = round(time.perf_counter() - began, 1)
             result["sets"][collection.name] = lines
@@ -215,6 +219,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a sample, under a minute")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--only", nargs="*", help="names of sets")
+    parser.add_argument("--asked", type=int, default=350, help="questions of each set, at most")
     parser.add_argument("--vectors", type=Path, help="folder to keep vectors in for the next run")
     parser.add_argument("--allow-slow", action="store_true", help="the cross-encoder may be chosen")
     options = parser.parse_args()

@@ -82,7 +82,7 @@ async def test_a_model_writes_on_the_account_of_who_asked(tmp_path: Path) -> Non
         _, ended, _ = await server.call("GET", f"/api/jobs/{job['id']}", root)
         assert ended["state"] == "done", ended["message"]
         assert ended["result"]["made"] == 1
-        assert {item["message"] for item in ended["items"]} == {"The model wrote no question."}
+        assert {item["message"] for item in ended["items"]} == {"The question is too short or too long."}
         rows = server.app.store.requests.list(door="questions")
         assert len(rows) == 1 + ended["result"]["rejected"], "each passage is one request, whatever came of it"
         assert {row.key for row in rows} == {key.id}

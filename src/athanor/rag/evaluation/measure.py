@@ -26,6 +26,7 @@ from athanor.types import (
     Question,
     RerankerProfile,
     RetrievalSettings,
+    View,
 )
 
 WANTED = 60
@@ -99,6 +100,23 @@ class KeptReranker:
         """Nothing: it is another's reranker."""
 
 
+class KeptRetriever(Retriever):
+    """A retriever that searches the legs for a query once: settings do not change what they find."""
+
+    def __init__(self, store: Store, embedder: Embedder, reranker: Reranker | None, *, indexes: Indexes) -> None:
+        super().__init__(store, embedder, reranker, indexes=indexes)
+        self._found: dict[str, Legs] = {}
+
+    def legs(
+        self, base: KnowledgeBase, query: str, vector: Matrix, view: View | None = None, also: Sequence[str] = ()
+    ) -> Legs:
+        """As of the first time that `query` was asked; for one base, one view and no further candidates."""
+        assert view is None and not also  # noqa: PT018
+        if query not in self._found:
+            self._found[query] = super().legs(base, query, vector)
+        return self._found[query]
+
+
 class Measuring:
     """nDCG@10 of `questions` under settings of `base`."""
 
@@ -123,7 +141,7 @@ class Measuring:
         self._embedder = KeptEmbedder(embedder)
         self._reranks = reranker is not None
         second = None if reranker is None else KeptReranker(reranker)
-        self._kept = Retriever(store, self._embedder, second, indexes=indexes)
+        self._kept = KeptRetriever(store, self._embedder, second, indexes=indexes)
         sources = store.knowledge.sources(base.id)
         self._by_passage = [any(key not in sources for key in one.relevant) for one in self.questions]
         self._legs: list[Legs] = []
@@ -146,7 +164,7 @@ class Measuring:
 
     def _find(self, texts: Sequence[str], vectors: Matrix) -> None:
         for text, vector in zip(texts, vectors, strict=True):
-            legs = self._plain.legs(self.base, text, vector)
+            legs = self._kept.legs(self.base, text, vector)
             by_passage = self._by_passage[len(self._legs)]
             hits = self._store.chunks.hits(self.base.id, list(legs.cosines))
             self._legs.append(legs)
