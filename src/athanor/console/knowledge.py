@@ -32,6 +32,12 @@ from athanor.types import OPEN, Document, DocumentStatus, KnowledgeBase
 
 ROWS = 200
 """Documents drawn at once."""
+STATES = {
+    DocumentStatus.READING: ("reading", ""),
+    DocumentStatus.READY: ("ready", "is-good"),
+    DocumentStatus.FAILED: ("problem", "is-bad"),
+}
+"""State of a document → its word and colour."""
 
 
 async def show(request: Request, base: str | None = None) -> None:
@@ -143,7 +149,7 @@ class _Page:
             Tag(
                 "span",
                 "a-small",
-                text="PDF, Office, mail, HTML, code, text. A file of the same name replaces the old one.",
+                text="PDF, Office, mail, HTML, code, text, archives. A file of the same name replaces the old one.",
             )
             Tag("input", "a-hidden", type="file", multiple=True, aria_label="Choose files to add")
         Tag("ul", "a-files", id_="uploads", aria_live="polite")
@@ -171,7 +177,7 @@ class _Page:
                     )
 
     def _row(self, document: Document) -> None:
-        failed = document.status is DocumentStatus.FAILED
+        state, color = STATES[document.status]
         with Tag("tr", data_document=document.source):
             with Tag("td"):
                 if document.version:
@@ -187,10 +193,8 @@ class _Page:
                 if document.error:
                     Tag("div", "a-problem", text=document.error)
             with Tag("td", "is-state"):
-                kept = " (old version kept)" if failed and document.version else ""
-                badge("problem" if failed else "ready", "is-bad" if failed else "is-good").set(
-                    title=kept.strip() or None
-                )
+                kept = document.status is DocumentStatus.FAILED and document.version
+                badge(state, color).set(title="(old version kept)" if kept else None)
             Tag("td", "is-number", text=f"{document.chunks}")
             Tag("td", "is-number", text=f"{document.version or '–'}")
             Tag("td", "is-number", text=size(document.size))

@@ -10,6 +10,7 @@ from athanor.console.excerpt import Excerpt, excerpt
 from athanor.console.widgets import Tag, button
 from athanor.console.words import many
 from athanor.gateway import App
+from athanor.rag.listing import listing_for
 from athanor.types import Document, DocumentVersion, Principal
 
 
@@ -36,8 +37,9 @@ async def load(app: App, document: str, version: int | None, *, by: Principal) -
     def read() -> Source:
         found = app.store.knowledge.document(document)
         state = app.store.knowledge.document_version(document, found.version if version is None else version)
-        text = app.store.blobs.read(state.text_sha256).decode("utf-8")
-        return Source(document=found, version=state, text=text, base=app.store.knowledge.get(found.knowledge_base).name)
+        base = app.store.knowledge.get(found.knowledge_base)
+        text = listing_for(base, found, app.store.blobs.read(state.text_sha256).decode("utf-8"), reader)
+        return Source(document=found, version=state, text=text, base=base.name)
 
     return await to_thread.run_sync(read)
 

@@ -10,12 +10,13 @@ from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from athanor.engines import Embedder
-from athanor.errors import EngineCrashedError, EngineUnavailableError, JobError
+from athanor.errors import EngineCrashedError, EngineUnavailableError, JobError, NotFoundError
 from athanor.rag._ingest_gate import Gate
 from athanor.rag._ingest_source import Source
 from athanor.rag._ingest_tally import Tally
 from athanor.rag._ingest_window import Window
 from athanor.rag.listing import Listing
+from athanor.rag.near import signature
 from athanor.store import Store
 from athanor.types import Chunk, Document, KnowledgeBase, Picture, StoredPicture
 
@@ -80,6 +81,8 @@ class Indexer:
         """
         window = Window[Read](group=GROUP_CHUNKS, most=WINDOW_CHUNKS)
         send, embedded = anyio.create_memory_object_stream[_Embedded](0)
+        if self._tally.job.arguments.get("full"):
+            await to_thread.run_sync(self._sign_old)
         async with anyio.create_task_group() as tasks, send, embedded:
             for _ in range(EMBEDDING):
                 tasks.start_soon(self._embed_all, window, send.clone())
@@ -107,17 +110,18 @@ class Indexer:
             # Blobs first: a row must never refer to bytes that are not there.
             stored = [self._store.blobs.put(read.text.encode("utf-8")) for read in group]
             pictures = [[self._picture(picture) for picture in read.pictures] for read in group]
+            signatures = [None if read.listing else signature(read.text) for read in group]
             position = 0
             with self._store.write() as conn:
                 gone = self._gate.gone([read.source for read in group], conn)
-                for read, sha256, shown in zip(group, stored, pictures, strict=True):
+                for read, sha256, shown, signed in zip(group, stored, pictures, signatures, strict=True):
                     rows = vectors[position : position + len(read.chunks)]
                     position += len(read.chunks)
                     if read.source.name in gone:
                         self._store.knowledge.release({sha256, *(picture.sha256 for picture in shown)}, conn=conn)
                         continue
                     self._gate.hold(read.source, conn)
-                    self._store.knowledge.replace_document(
+                    document = self._store.knowledge.replace_document(
                         replace(
                             read.document,
                             text_sha256=self._gate.put_listing(read.source, read.listing, conn) or sha256,
@@ -129,6 +133,7 @@ class Indexer:
                         pictures=shown,
                         conn=conn,
                     )
+                    self._store.knowledge.sign(document.id, signed, conn=conn)
             return gone
 
         gone = await to_thread.run_sync(commit)
@@ -141,6 +146,15 @@ class Indexer:
         if gone:
             await self._tally.withdraw(len(group) - len(kept))
         await self._tally.note("Indexing")
+
+    def _sign_old(self) -> None:
+        """Give a signature to documents that are older than signatures are."""
+        for document, sha256 in self._store.knowledge.unsigned(self._base.id).items():
+            try:
+                text = self._store.blobs.read(sha256).decode("utf-8")
+            except NotFoundError:  # deleted meanwhile
+                continue
+            self._store.knowledge.sign(document, signature(text), over=sha256)
 
     def _picture(self, picture: Picture) -> StoredPicture:
         sha256 = self._store.blobs.put(picture.data)

@@ -115,6 +115,7 @@ class Opener:
         self._tally = tally
         self._reject = reject
         self._skip = skip
+        self._opened: list[Source] = []
 
     async def open(self, source: Source, queue: MemoryObjectSendStream[Task], since: float) -> Opened | None:
         """Send the members that the base does not hold (read at `since` or later) to `queue`.
@@ -209,6 +210,19 @@ class Opener:
                 )
                 await self._reject(replace(named(source), document=state.document, outer=outer), error)
 
+    async def abandon(self) -> None:
+        """Say of the containers that were read for the first time that this did not come to its end."""
+
+        def record() -> None:
+            with self._store.write() as conn:
+                for source in self._opened:
+                    name = source.name
+                    found = self._store.knowledge.document_by_source(self._gate.base, name, conn=conn)
+                    if found is not None and found.status is DocumentStatus.READING:
+                        self._store.knowledge.fail_document(found, "It was not read to its end.", conn=conn)
+
+        await to_thread.run_sync(record)
+
     async def _begin(self, opened: Opened) -> bool:
         """Record, before the first change, that the container is being read; False if it was deleted meanwhile."""
         if opened.begun:
@@ -221,5 +235,6 @@ class Opener:
                 self._gate.begin(opened.source, conn)
             return True
 
+        self._opened.append(opened.source)
         opened.begun = await to_thread.run_sync(begin)
         return opened.begun

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -10,11 +10,12 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from athanor.data import FileKind, ParserLimits, file_kind, scan_folder
+from athanor.data import FileKind, SourceFile, file_kind
 from athanor.errors import DocumentError, NotFoundError
 from athanor.rag._ingest_gate import Gate
 from athanor.rag._ingest_source import Source, held, named
 from athanor.rag._ingest_tally import Tally
+from athanor.rag.origins import Find
 from athanor.store import Store
 from athanor.types import UNFINISHED, DocumentStatus, SourceState
 
@@ -24,21 +25,22 @@ class Planner:
 
     Args:
         reject: records that a source cannot be read.
+        find: lists the files of what is synchronised; `None` for uploads.
     """
 
     def __init__(
         self,
         store: Store,
-        limits: ParserLimits,
         gate: Gate,
         tally: Tally,
         reject: Callable[[Source, DocumentError], Awaitable[None]],
+        find: Find | None,
     ) -> None:
         self._store = store
-        self._limits = limits
         self._gate = gate
         self._tally = tally
         self._reject = reject
+        self._find = find
         self._arguments = tally.job.arguments
         self.since: float = tally.job.created_at if self._arguments.get("full") else 0.0
         """Unix seconds from which on a document must have been read to be left alone: a `full` run reads all once."""
@@ -46,10 +48,7 @@ class Planner:
     async def plan(self) -> list[Source]:
         """Everything that the base does not hold yet as it is. Documents whose file is gone are deleted."""
         known = await to_thread.run_sync(partial(self._store.knowledge.sources, self._gate.base, members=False))
-        if "folder" in self._arguments:
-            found = await self._scan(known)
-        else:
-            found = await self._uploads()
+        found = await self._uploads() if self._find is None else await self._scan(self._find, known)
         changed = [source for source in found if not held(known.get(source.name), source.sha256, self.since)]
         await self._restamp(found, known)
         self._tally.total = len(found) + self._tally.failed
@@ -71,17 +70,15 @@ class Planner:
             found.append(replace(source, kind=kind, emptied=emptied, document=document))
         return found
 
-    async def _scan(self, known: Mapping[str, SourceState]) -> list[Source]:
-        folder = Path(self._arguments["folder"])
-        stamps = {} if self._arguments.get("full") else self._stamps(known)
-        limits = self._limits
-        scan = partial(
-            scan_folder, folder, max_bytes=limits.file_bytes, container_bytes=limits.container_bytes, known=stamps
-        )
-        listing = await to_thread.run_sync(scan)
+    async def _scan(self, find: Find, known: Mapping[str, SourceState]) -> list[Source]:
+        listing = await find({} if self._arguments.get("full") else self._stamps(known))
+        files = await self._unclaimed(listing.files, known)
         for name, problem in listing.problems:
             state = known.get(name)
             await self._reject(replace(named(name), document=None if state is None else state.document), problem)
+        for name, reason in listing.skipped:
+            self._tally.total += 1  # `skip` takes it off again
+            await self._tally.skip(named(name), DocumentError(reason, reason="unsupported_type"))
         present = {file.source for file in listing.files} | {name for name, _ in listing.problems}
         gone = [s.document for name, s in known.items() if s.origin == self._gate.origin and name not in present]
         for document in gone:
@@ -91,8 +88,27 @@ class Planner:
         self._tally.removed = len(gone)
         return [
             Source(name=f.source, path=f.path, sha256=f.sha256, size=f.size, title=Path(f.source).name, stamp=f.stamp)
-            for f in listing.files
+            for f in files
         ]
+
+    async def _unclaimed(self, files: Sequence[SourceFile], known: Mapping[str, SourceState]) -> list[SourceFile]:
+        """Those of `files` whose names are not those of documents that another source keeps in step.
+
+        Else two sources with a file of one name would take it from each other for ever.
+        """
+        base, own = self._gate.base, self._gate.origin
+        sources = await to_thread.run_sync(self._store.sync_sources.list, base)
+        others = {source.origin for source in sources} - {own}
+        free = []
+        for file in files:
+            state = known.get(file.source)
+            if state is None or state.origin not in others:
+                free.append(file)
+                continue
+            message = f"{state.origin} has a file of this name. Give the files of one of the two a --prefix."
+            error = DocumentError(message, reason="unreadable", where=file.source)
+            await self._tally.miss(named(file.source), file.source, error)
+        return free
 
     def _stamps(self, known: Mapping[str, SourceState]) -> dict[str, tuple[str, str]]:
         """What needs no reading while its stamp stays: files of this folder whose last version was good."""

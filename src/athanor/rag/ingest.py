@@ -26,6 +26,7 @@ from athanor.rag._ingest_source import Source
 from athanor.rag._ingest_tally import Tally, told
 from athanor.rag.chunk import chunk
 from athanor.rag.listing import LISTING
+from athanor.rag.origins import Find
 from athanor.store import Store
 from athanor.types import Job, JobItem, JobState, KnowledgeBase, ParsedDocument
 
@@ -46,6 +47,7 @@ class IngestionRun:
         parsers: ParserPool,
         embedder: Embedder,
         chunk_tokens: int,
+        find: Find | None = None,
     ) -> None:
         self._job = job
         self._store = store
@@ -53,7 +55,7 @@ class IngestionRun:
         self._chunk_tokens = chunk_tokens
         self._gate = Gate(base, store, job)
         self._tally = Tally(job, store, self._gate)
-        self._planner = Planner(store, parsers.limits, self._gate, self._tally, self._reject)
+        self._planner = Planner(store, self._gate, self._tally, self._reject, find)
         self._opener = Opener(store, parsers, self._gate, self._tally, self._reject, self._tally.skip)
         self._indexer = Indexer(base, store, embedder, self._tally, self._gate)
 
@@ -68,12 +70,17 @@ class IngestionRun:
         await self._tally.note("Reading")
         queue, tasks = anyio.create_memory_object_stream[Task](AHEAD)
         send, receive = anyio.create_memory_object_stream[Read](4)
-        async with anyio.create_task_group() as group, send, receive, tasks:
-            group.start_soon(self._feed, sources, queue, send.clone(), group)
-            for _ in range(workers):
-                group.start_soon(self._read_all, tasks.clone(), send.clone())
-            send.close()
-            await self._indexer.index_all(receive)
+        try:
+            async with anyio.create_task_group() as group, send, receive, tasks:
+                group.start_soon(self._feed, sources, queue, send.clone(), group)
+                for _ in range(workers):
+                    group.start_soon(self._read_all, tasks.clone(), send.clone())
+                send.close()
+                await self._indexer.index_all(receive)
+        except BaseException:  # cancelled too, by a person or by the end of the process
+            with anyio.CancelScope(shield=True):
+                await self._opener.abandon()
+            raise
         return self._tally.result()
 
     async def _feed(

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from anyio import to_thread
 
 from athanor.engines import Embedder
-from athanor.errors import InputError, NotFoundError, PermissionDeniedError
+from athanor.errors import InputError, PermissionDeniedError
 from athanor.observe import Action, AuditLog
 from athanor.rag.expand import Grown, expand
+from athanor.rag.listing import listing_for
+from athanor.rag.near import tell_near
 from athanor.rag.permissions import ALL, Permissions
 from athanor.rag.retrieve import Explanation, Retriever
 from athanor.store import Store
@@ -158,10 +160,7 @@ class Knowledge:
         with self._store.read() as conn:
             view = self._store.knowledge.view(base.id, reader, filter, conn=conn)
             found = self._store.knowledge.documents(base.id, view=view, limit=ALL, conn=conn)
-        if reader.everything:
-            return found
-        seen = {document.id for document in found}
-        return [d if d.near is None or d.near in seen else replace(d, near=None) for d in found]
+            return tell_near(self._store, found, reader, conn)
 
     async def document(self, document: str, *, reader: Reader) -> Document:
         """One document.
@@ -176,13 +175,7 @@ class Knowledge:
             found = self._store.knowledge.document(document, conn=conn)
             if not reader.may_read(found.access):
                 raise missing_document(document)
-            if found.near is None or reader.everything:
-                return found
-            try:
-                near = self._store.knowledge.document(found.near, conn=conn)
-            except NotFoundError:
-                return replace(found, near=None)
-        return found if reader.may_read(near.access) else replace(found, near=None)
+            return tell_near(self._store, [found], reader, conn)[0]
 
     async def documents_of(self, hits: Sequence[Hit], *, reader: Reader) -> list[Document]:
         """The documents that `hits` come from; those deleted or closed meanwhile are left out. `near` is not told."""
@@ -211,7 +204,8 @@ class Knowledge:
         await to_thread.run_sync(remove)
 
     async def text(self, document: str, version: int | None = None, *, reader: Reader) -> str:
-        """The source text of one version: what citations count their characters in.
+        """The source text of one version: what citations count their characters in. Of a container, what the reader may
+        know of it.
 
         Raises:
             NotFoundError: no such document or version, it never could be read, or it is closed to the reader.
@@ -221,7 +215,8 @@ class Knowledge:
     def _text(self, document: str, version: int | None, reader: Reader) -> str:
         found = self._document(document, reader)
         state = self._store.knowledge.document_version(document, found.version if version is None else version)
-        return self._store.blobs.read(state.text_sha256).decode("utf-8")
+        text = self._store.blobs.read(state.text_sha256).decode("utf-8")
+        return listing_for(self._store.knowledge.get(found.knowledge_base), found, text, reader)
 
     async def search(
         self,

@@ -31,6 +31,11 @@ from athanor.types import (
 router = APIRouter(prefix="/v1/vector_stores/{store}", tags=["knowledge"], dependencies=[Depends(reach)])
 State = Literal["in_progress", "completed", "failed", "cancelled"]
 WAITING = frozenset({JobState.QUEUED, JobState.RUNNING})
+STATES: Mapping[DocumentStatus, State] = {
+    DocumentStatus.READING: "in_progress",
+    DocumentStatus.READY: "completed",
+    DocumentStatus.FAILED: "failed",
+}
 
 
 @router.post("/files", summary="Add an uploaded file")
@@ -154,6 +159,18 @@ async def attach(
     return await app.ingestion.enqueue_files(base, named, attributes=attributes, chunk_tokens=target, by=who)
 
 
+def uploads_of(app: App, documents: Sequence[Document]) -> dict[str, str]:
+    """Document id → id of the upload that it was made of; a member's is its container's. Reads the store."""
+    found = {}
+    for document in documents:
+        outer: Document | None = document
+        while outer is not None and outer.file is None and outer.container is not None:
+            outer = app.store.knowledge.document_by_source(outer.knowledge_base, outer.container)
+        if outer is not None and outer.file is not None:
+            found[document.id] = outer.file
+    return found
+
+
 def listed(rows: list[dict[str, Any]], state: State | None, window: Paging) -> dict[str, Any]:
     kept = [row for row in rows if state is None or row["status"] == state]
     return page(*window.cut(kept, lambda row: (row["created_at"], row["id"])))
@@ -196,7 +213,7 @@ def _not_in(file: str) -> NotFoundError:
 
 
 def document_row(base: KnowledgeBase, document: Document) -> dict[str, Any]:
-    status = "completed" if document.status is DocumentStatus.READY else "failed"
+    status = STATES[document.status]
     assert document.file is not None
     return file_row(
         base, document.file, document.size, document.created_at, status, document.error, document.attributes

@@ -16,7 +16,7 @@ from athanor.server import vector_store_files
 from athanor.server.auth import application, principal
 from athanor.server.paging import PAGING, Paging, page
 from athanor.server.reach import key, may_name, reach, reader
-from athanor.server.vector_store_files import attach
+from athanor.server.vector_store_files import attach, uploads_of
 from athanor.server.wire import SearchRequest, VectorStoreRequest, VectorStoreUpdate
 from athanor.types import ApiKey, Hit, KnowledgeBase, Principal, Reader, new_id
 
@@ -103,10 +103,11 @@ async def search(
     hits = await app.knowledge.search(base, body.text(), limit=body.max_num_results, reader=sees, filter=condition)
     await to_thread.run_sync(app.store.knowledge.touch, base.id)
     documents = {d.id: d for d in await app.knowledge.documents_of(hits, reader=sees)}
+    uploads = await to_thread.run_sync(uploads_of, app, [*documents.values()])
     least = body.ranking_options.score_threshold if body.ranking_options else 0.0
     data = [
         {
-            "file_id": documents[hit.chunk.document].file or hit.chunk.document,
+            "file_id": uploads.get(hit.chunk.document, hit.chunk.document),
             "filename": hit.source,
             "score": share(hit.score),
             "attributes": dict(documents[hit.chunk.document].attributes),
