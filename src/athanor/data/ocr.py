@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,11 @@ _SUFFIXES = ("stdin", "stdout")
 
 
 class OcrError(Exception):
-    """The picture could not be read, and why."""
+    """The picture could not be read, and why. `damaged`: it is no whole picture."""
+
+    def __init__(self, reason: str, *, damaged: bool = False) -> None:
+        super().__init__(reason)
+        self.damaged = damaged
 
 
 @dataclass(slots=True)
@@ -90,7 +93,6 @@ class Ocr:
         Raises:
             OcrError: not within the time, or tesseract refuses the picture or the languages.
         """
-        started = time.monotonic()
         try:
             done = subprocess.run(
                 self.command, input=picture, capture_output=True, timeout=self.seconds, env=_ENVIRONMENT, check=False
@@ -100,16 +102,17 @@ class Ocr:
         except OSError as error:
             raise OcrError(f"tesseract cannot be started ({error.strerror})") from error
         if done.returncode or len(done.stdout) > _MAX_OUTPUT:
-            raise OcrError(_complaint(done.stderr, time.monotonic() - started))
+            raise _complaint(done.stderr)
         return list(_lines(done.stdout.decode(errors="replace")))
 
 
-def _complaint(stderr: bytes, seconds: float) -> str:
+def _complaint(stderr: bytes) -> OcrError:
     said = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
     if found := next((line for line in said if line.startswith("Failed loading language")), ""):
         language = found.partition("'")[2].partition("'")[0]
-        return f"tesseract has no language {language!r}; install it, or change knowledge.ocr_languages"
-    return said[-1][:200] if said else f"tesseract failed after {seconds:.0f} s"
+        return OcrError(f"tesseract has no language {language!r}; install it, or change knowledge.ocr_languages")
+    damaged = any("pixRead" in line for line in said)
+    return OcrError(said[0][:200] if said else "tesseract failed", damaged=damaged)
 
 
 def _lines(table: str) -> Iterator[OcrLine]:

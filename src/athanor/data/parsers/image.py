@@ -37,7 +37,8 @@ class ImageParser:
         try:
             found = self.aids.recognise(data)
         except OcrError as error:
-            raise DocumentError(f"OCR failed on the picture: {error}.", reason="corrupt", where=name) from error
+            reason = "unsupported_type" if error.damaged else "unreadable"
+            raise DocumentError(f"OCR failed on the picture: {error}.", reason=reason, where=name) from error
         pages: dict[int, list[OcrLine]] = {}
         for line in found:
             pages.setdefault(line.page, []).append(line)
