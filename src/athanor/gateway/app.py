@@ -31,9 +31,9 @@ from athanor.observe import Action, AuditLog, Ledger, Metrics, Redact
 from athanor.plugins import load, names
 from athanor.rag import Indexes, Ingestion, Knowledge, Retriever
 from athanor.rag.context import Contexts
-from athanor.rag.context import Contexts
 from athanor.rag.erase import Eraser
 from athanor.rag.evaluation.questions import Questions
+from athanor.rag.evaluation.run import Evaluations
 from athanor.rag.evaluation.tune import Tuning
 from athanor.rag.origins import Origins
 from athanor.rag.sync import Sources
@@ -65,11 +65,11 @@ class App:
     knowledge: Knowledge
     eraser: Eraser
     ingestion: Ingestion
-    contexts: Contexts
     sources: Sources
     contexts: Contexts
     questions: Questions
     tuning: Tuning
+    evaluations: Evaluations
     batches: Batches
     router: Router
     limits: Limiter
@@ -219,12 +219,12 @@ def _compose(
         embedder,
         chunk_tokens=settings.knowledge.chunk_tokens,
         workers=settings.ingest.workers,
-    contexts = Contexts(store, embedder)
         origins=origins,
     )
     contexts = Contexts(store, embedder)
     questions = Questions(store, embedder, retriever)
     tuning = Tuning(store, retriever.indexes, embedder=embedder, reranker=reranker)
+    evaluations = Evaluations(store, retriever)
     return App(
         settings=settings,
         instance=new_id("run"),
@@ -239,7 +239,6 @@ def _compose(
         models=models,
         embedder=embedder,
         reranker=reranker,
-        contexts=contexts,
         knowledge=knowledge,
         eraser=Eraser(store, retriever.indexes, cache.erase, settings.home / "batches"),
         ingestion=ingestion,
@@ -247,10 +246,10 @@ def _compose(
         contexts=contexts,
         questions=questions,
         tuning=tuning,
+        evaluations=evaluations,
         batches=batches,
         router=Router(settings, store, models, knowledge, embedder, reranker, metrics=metrics, limits=limits),
         cache=cache,
-            Contexts.KIND: contexts.run,
         limits=limits,
         guards=Chain(),
         handlers={
@@ -258,6 +257,7 @@ def _compose(
             Contexts.KIND: contexts.run,
             Questions.KIND: questions.run,
             Tuning.KIND: tuning.run,
+            Evaluations.KIND: evaluations.run,
             Batches.KIND: batches.run,
         },
     )
