@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 import anyio
@@ -11,7 +12,24 @@ from anyio import to_thread
 from athanor.errors import BudgetError, EngineTimeoutError, EngineUnavailableError, InputError, RateLimitError
 from athanor.gateway.app import App
 from athanor.gateway.pipeline import handle
-from athanor.types import ApiKey, Context, Job, Principal, Request, TextDelta, new_id
+from athanor.gateway.router import Target
+from athanor.rag.evaluation.scores import Given
+from athanor.types import (
+    ApiKey,
+    CacheUse,
+    Cited,
+    Context,
+    Event,
+    Finished,
+    Job,
+    KnowledgeBase,
+    Message,
+    Principal,
+    Request,
+    Role,
+    TextDelta,
+    new_id,
+)
 
 TRIES = 4
 """Of a request whose engine is out of reach."""
@@ -20,7 +38,40 @@ LONGEST_WAIT = 120.0
 
 
 async def run_errand(app: App, job: Job, request: Request) -> str:
-    """The text of the answer to `request`. Waits where a limit asks for it, and asks again.
+    """The text of the answer to `request`. Raises as `asked`."""
+    return "".join([event.text for event in await asked(app, job, request) if isinstance(event, TextDelta)])
+
+
+async def answer_errand(app: App, job: Job, base: KnowledgeBase, question: str) -> Given:
+    """The answer of `base`, by the settings that it is given with. Raises as `asked`."""
+    request = Request(
+        model=base.name,
+        messages=(Message(role=Role.USER, content=question),),
+        stream=False,
+        cache=CacheUse(read=False, write=False),
+    )
+    began = time.perf_counter()
+
+    async def again(ctx: Context) -> Target:
+        nonlocal began
+        began = time.perf_counter()  # what a limit made us wait is not the answer's
+        return await app.router.measured(base, ctx)
+
+    events = await asked(app, job, request, again)
+    seconds = time.perf_counter() - began
+    ended = next(event for event in reversed(events) if isinstance(event, Finished))
+    return Given(
+        text="".join([event.text for event in events if isinstance(event, TextDelta)]),
+        citations=tuple(event.citation for event in events if isinstance(event, Cited)),
+        finished=ended,
+        seconds=seconds,
+    )
+
+
+async def asked(
+    app: App, job: Job, request: Request, target: Callable[[Context], Awaitable[Target]] | None = None
+) -> list[Event]:
+    """What is answered to `request`. Waits where a limit asks for it, and asks again.
 
     `job.arguments` name the `principal`, and the `key` where there was one. It is a request as any other: metered,
     limited, in the ledger and traced, with the job's kind as its door.
@@ -36,7 +87,9 @@ async def run_errand(app: App, job: Job, request: Request) -> str:
         who, key = await to_thread.run_sync(_caller, app, job)
         ctx = Context(principal=who, key=key, trace=new_id("tr"), door=job.kind)
         try:
-            return await _text(request, ctx, app)
+            found = None if target is None else await target(ctx)
+            async with aclosing(handle(request, ctx, app, target=found)) as events:
+                return [event async for event in events]
         except BudgetError:
             raise  # money that is spent does not come back soon
         except RateLimitError as error:
@@ -49,11 +102,6 @@ async def run_errand(app: App, job: Job, request: Request) -> str:
                 raise
             wait = 2.0**tries
         await anyio.sleep(wait)
-
-
-async def _text(request: Request, ctx: Context, app: App) -> str:
-    async with aclosing(handle(request, ctx, app)) as events:
-        return "".join([event.text async for event in events if isinstance(event, TextDelta)])
 
 
 def _caller(app: App, job: Job) -> tuple[Principal, ApiKey | None]:

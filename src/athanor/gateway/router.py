@@ -95,13 +95,27 @@ class Router:
                 where="model",
                 hint="'athanor kb list' and 'athanor models list' show what there is.",
             )
-        writer = Within(await self.engine(self._models.default), self._limits)
-        ctx.span.set(target=self._models.default)
         # What is searched is what the scope is made of: no answer is kept for those who do not see all it rests on.
-        engine = KnowledgeEngine(
+        engine = await self._answering(base, reader, view)
+        ctx.span.set(target=self._models.default)
+        return Target(engine, self._scope(name, ctx, view=view, version=base.version))
+
+    async def measured(self, base: KnowledgeBase, ctx: Context) -> Target:
+        """`base` by the settings that it is given with, whichever are in use; its answers are not cached.
+
+        Raises:
+            NotFoundError: the key is not for it.
+        """
+        if not opens(ctx.key, "knowledge", base.name):
+            raise NotFoundError(f"There is no knowledge base {base.name!r}.", where="model")
+        reader = await to_thread.run_sync(self._readers.of, ctx.principal)
+        return Target(await self._answering(base, reader, None), None)
+
+    async def _answering(self, base: KnowledgeBase, reader: Reader, view: View | None) -> KnowledgeEngine:
+        writer = Within(await self.engine(self._models.default), self._limits)
+        return KnowledgeEngine(
             base, self._knowledge, writer, self._embedder, self._reranker, self._answers, reader=reader, view=view
         )
-        return Target(engine, self._scope(name, ctx, view=view, version=base.version))
 
     def _look(self, name: str, ctx: Context) -> tuple[KnowledgeBase | None, Reader, View | None]:
         """The base called `name`, who the caller is to it, and what they see of it: all of one moment."""

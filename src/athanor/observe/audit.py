@@ -33,6 +33,7 @@ class Action(StrEnum):
     KNOWLEDGE_RENAMED = "knowledge.renamed"
     KNOWLEDGE_DELETED = "knowledge.deleted"
     KNOWLEDGE_TUNED = "knowledge.tuned"
+    KNOWLEDGE_ROLLED_BACK = "knowledge.rolled_back"
     QUESTIONS_CHANGED = "questions.changed"
     CONTEXTS_CHANGED = "contexts.changed"
     DOCUMENT_DELETED = "document.deleted"

@@ -16,6 +16,7 @@ from athanor.server import (
     batches,
     chat,
     completions,
+    evaluations,
     files,
     grade,
     mcp,
@@ -57,6 +58,7 @@ ROOMS = (
     sources,
     permissions,
     tuning,
+    evaluations,
     upkeep,
     grade,
     admin,
@@ -85,6 +87,7 @@ def create_app(app: App) -> FastAPI:
 
     http.router.routes.extend(mcp.routes(app))
     tuning.install(app)
+    evaluations.install(app)
     upkeep.install(app)
 
     @http.get("/health", tags=["system"], summary="Is the server up, and are its models loaded")

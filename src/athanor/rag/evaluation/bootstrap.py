@@ -37,3 +37,14 @@ def paired(
     return interval(
         np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64), seed=seed, rounds=rounds
     )
+
+
+def quantile(values: Sequence[float] | Floats, share: float, *, seed: int = 0, rounds: int = ROUNDS) -> Figure:
+    """The value that `share` of `values` do not exceed (0.95: the 95th percentile), and its interval."""
+    sample = np.asarray(values, dtype=np.float64)
+    if sample.size == 0:
+        return Figure(value=0.0, low=0.0, high=0.0)
+    chance = np.random.default_rng(seed)
+    found = [float(np.quantile(sample[chance.integers(0, sample.size, sample.size)], share)) for _ in range(rounds)]
+    low, high = np.quantile(found, [0.025, 0.975])
+    return Figure(value=float(np.quantile(sample, share)), low=float(low), high=float(high))
