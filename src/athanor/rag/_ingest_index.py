@@ -10,7 +10,7 @@ from anyio import to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from athanor.engines import Embedder
-from athanor.errors import EngineCrashedError, EngineUnavailableError, JobError, NotFoundError
+from athanor.errors import EngineCrashedError, EngineUnavailableError, JobError
 from athanor.rag._ingest_gate import Gate
 from athanor.rag._ingest_source import Source
 from athanor.rag._ingest_tally import Tally
@@ -81,8 +81,6 @@ class Indexer:
         """
         window = Window[Read](group=GROUP_CHUNKS, most=WINDOW_CHUNKS)
         send, embedded = anyio.create_memory_object_stream[_Embedded](0)
-        if self._tally.job.arguments.get("full"):
-            await to_thread.run_sync(self._sign_old)
         async with anyio.create_task_group() as tasks, send, embedded:
             for _ in range(EMBEDDING):
                 tasks.start_soon(self._embed_all, window, send.clone())
@@ -110,6 +108,7 @@ class Indexer:
             # Blobs first: a row must never refer to bytes that are not there.
             stored = [self._store.blobs.put(read.text.encode("utf-8")) for read in group]
             pictures = [[self._picture(picture) for picture in read.pictures] for read in group]
+            # No listing: it names members that a reader of their container may not know of.
             signatures = [None if read.listing else signature(read.text) for read in group]
             position = 0
             with self._store.write() as conn:
@@ -146,15 +145,6 @@ class Indexer:
         if gone:
             await self._tally.withdraw(len(group) - len(kept))
         await self._tally.note("Indexing")
-
-    def _sign_old(self) -> None:
-        """Give a signature to documents that are older than signatures are."""
-        for document, sha256 in self._store.knowledge.unsigned(self._base.id).items():
-            try:
-                text = self._store.blobs.read(sha256).decode("utf-8")
-            except NotFoundError:  # deleted meanwhile
-                continue
-            self._store.knowledge.sign(document, signature(text), over=sha256)
 
     def _picture(self, picture: Picture) -> StoredPicture:
         sha256 = self._store.blobs.put(picture.data)

@@ -2,19 +2,23 @@
 
 A text is the set of its runs of three words, in small letters, punctuation and white space left out; an ideograph or
 kana is a word by itself. The signature is the smallest value of each of a number of hash functions over that set
-(MinHash; Broder, "On the resemblance and containment of documents", 1997), and two signatures agree in about as many values as
-the sets have in common of all that they have (Jaccard). `athanor.store.near` keeps and compares them.
+(MinHash; Broder, "On the resemblance and containment of documents", 1997), and two signatures agree in about as many
+values as the sets have in common of all that they have (Jaccard). `athanor.store.near` keeps and compares them.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 from zlib import crc32
 
+from sqlalchemy import Connection
+
 from athanor.rag.arrays import np
-from athanor.store import SIGNATURE_VALUES
+from athanor.store import SIGNATURE_VALUES, Store
+from athanor.types import Document, Reader
 
 SHINGLE = 3
 """Words in a run. Longer ones miss small edits: at the same threshold 5 words find 65 % of the texts of which each
@@ -40,6 +44,19 @@ def signature(text: str) -> bytes | None:
         np.minimum(least, hashed.min(axis=0), out=least)
     data: bytes = least.astype("<u4").tobytes()
     return data
+
+
+def tell_near(store: Store, found: list[Document], reader: Reader, conn: Connection) -> list[Document]:
+    """`found`, all of one base and open to `reader`, each with the `near` that it has if nothing hidden exists."""
+    if reader.everything or all(document.near is None for document in found):
+        return found
+    seen = store.knowledge.documents_of({d.near for d in found if d.near is not None}, conn=conn)
+    readable: set[str | None] = {document.id for document in seen.values() if reader.may_read(document.access)}
+    readable.add(None)
+    hidden = [document.id for document in found if document.near not in readable]
+    view = store.knowledge.view(found[0].knowledge_base, reader, conn=conn)
+    instead = store.knowledge.near_of(hidden, view, conn=conn)
+    return [replace(d, near=instead[d.id]) if d.id in instead else d for d in found]
 
 
 def _runs(words: list[str]) -> Any:

@@ -22,7 +22,6 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from athanor.errors import InputError
 from athanor.store import tables as t
 from athanor.store.base import Repository
-from athanor.store.bases import base_row
 from athanor.store.views import among, seen_documents
 from athanor.types import View
 
@@ -36,7 +35,8 @@ class Near(Repository):
 
     def sign(self, document: str, signature: bytes | None, *, conn: Connection | None = None) -> str | None:
         """Keep the signature of a document (by id), and give its `near`: the oldest older document that is nearly the
-        same. `None` takes a signature away. What was near to another text of this document is looked up anew.
+        same. `None` takes a signature away. What was near to another text of this document is looked up anew. Nothing
+        happens where there is no such document.
 
         Raises:
             InputError: the signature has another size.
@@ -58,16 +58,6 @@ class Near(Repository):
             if found is not None or old is not None:
                 c.execute(update(t.documents).where(t.documents.c.id == document).values(near=found))
         return found
-
-    def unsigned(self, knowledge_base: str, *, conn: Connection | None = None) -> dict[str, str]:
-        """The good documents of the base (by id) that have no signature: id → blob of the text."""
-        columns = t.documents.c
-        with self._db.reading(conn) as c:
-            query = select(columns.id, columns.text_sha256).outerjoin(
-                t.signatures, t.signatures.c.document == columns.id
-            )
-            query = query.where(columns.base == base_row(c, knowledge_base).seq, columns.text_sha256.is_not(None))
-            return {row.id: row.text_sha256 for row in c.execute(query.where(t.signatures.c.seq.is_(None)))}
 
     def near_of(
         self, documents: Collection[str], view: View | None, *, conn: Connection | None = None
