@@ -10,6 +10,7 @@ from athanor.cli.access import erase, permit, rules, who
 from athanor.cli.check import check
 from athanor.cli.client import Workspace
 from athanor.cli.context import context
+from athanor.cli.evaluate import evaluate, rollback, versions
 from athanor.cli.output import as_json, show, size, talk, when
 from athanor.cli.sources import sources, sync
 from athanor.cli.tune import questions, tune
@@ -108,5 +109,19 @@ def search(workspace: Workspace, query: str, base: str, limit: int, *, as_json: 
         click.echo(f"       {' '.join(hit['text'].split())[:300]}")
 
 
-for _command in (permit, who, rules, erase, questions, tune, context, check, sync, sources):
+for _command in (
+    permit,
+    who,
+    rules,
+    erase,
+    questions,
+    tune,
+    context,
+    check,
+    sync,
+    sources,
+    evaluate,
+    versions,
+    rollback,
+):
     kb.add_command(_command)

@@ -39,6 +39,8 @@ OWN = "own"
 _KEPT_SECONDS = 7 * 86_400.0
 """How long questions that were sent are kept where their job never ends."""
 PURPOSE = "evaluation"
+_ERRORS = 20
+"""Questions that failed whose errors a result names."""
 
 Answering = Callable[[Job, KnowledgeBase, str], Awaitable[Given]]
 """Answers a question from a base by the settings that it is given with, on the account of who asked for the job."""
@@ -193,6 +195,7 @@ class Evaluations:
             "figures": dict(made.figures),
             "questions": len(details),
             "failed": sum("error" in entry for entry in details),
+            "errors": [{"id": one["id"], "error": one["error"]} for one in details if "error" in one][:_ERRORS],
             "unknown": measurement.unknown,
             "stale": measurement.stale,
             "changed_meanwhile": self._store.knowledge.get(base.id).revision != base.revision,
