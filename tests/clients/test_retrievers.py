@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,6 @@ from openai import OpenAI
 from athanor.types import RoleName
 from tests.server.inside import inside, working
 
-pytest.importorskip("langchain_core")
 pytestmark = pytest.mark.anyio
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "retrievers.md"
 
@@ -39,14 +40,33 @@ def fill(client: OpenAI) -> None:
     assert added.status == "completed", added.last_error
 
 
-async def test_langchain_finds_passages_with_their_source(tmp_path: Path) -> None:
-    retriever = block("LangChain")["AthanorRetriever"]
-    async with inside(tmp_path) as server, working(server.app):
+@asynccontextmanager
+async def filled(home: Path) -> AsyncIterator[OpenAI]:
+    """The vendor's client of a server whose base `docs` holds one document."""
+    async with inside(home) as server, working(server.app):
         _, headers = server.key("builder", RoleName.DEVELOPER)
         key = headers["authorization"].removeprefix("Bearer ")
-        client = OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0)
-        await to_thread.run_sync(fill, client)
+        with OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0) as client:
+            await to_thread.run_sync(fill, client)
+            yield client
+
+
+async def test_langchain_finds_passages_with_their_source(tmp_path: Path) -> None:
+    pytest.importorskip("langchain_core")
+    retriever = block("LangChain")["AthanorRetriever"]
+    async with filled(tmp_path) as client:
         (found,) = await to_thread.run_sync(partial(retriever(client=client).invoke, "Where does the heron nest?"))
     assert "alders" in found.page_content
     assert found.metadata["source"].endswith("heron.txt")
     assert found.metadata["year"] == 2020
+
+
+async def test_llama_index_finds_passages_with_their_source(tmp_path: Path) -> None:
+    pytest.importorskip("llama_index.core")
+    retriever = block("LlamaIndex")["AthanorRetriever"]
+    async with filled(tmp_path) as client:
+        (found,) = await to_thread.run_sync(retriever(client).retrieve, "Where does the heron nest?")
+    assert "alders" in found.get_content()
+    assert found.metadata["source"].endswith("heron.txt")
+    assert found.metadata["year"] == 2020
+    assert 0 < found.score < 1
