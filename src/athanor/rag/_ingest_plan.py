@@ -11,7 +11,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from athanor.data import FileKind, SourceFile, file_kind
-from athanor.errors import DocumentError, NotFoundError
+from athanor.errors import DocumentError, JobError, NotFoundError
 from athanor.rag._ingest_gate import Gate
 from athanor.rag._ingest_source import Source, held, named
 from athanor.rag._ingest_tally import Tally
@@ -71,7 +71,10 @@ class Planner:
         return found
 
     async def _scan(self, find: Find, known: Mapping[str, SourceState]) -> list[Source]:
-        listing = await find({} if self._arguments.get("full") else self._stamps(known))
+        full = bool(self._arguments.get("full"))
+        listing = await find({} if full else self._stamps(known))
+        if not (full or listing.files or listing.problems):
+            self._keep_what_was_there(known)
         files = await self._unclaimed(listing.files, known)
         for name, problem in listing.problems:
             state = known.get(name)
@@ -90,6 +93,16 @@ class Planner:
             Source(name=f.source, path=f.path, sha256=f.sha256, size=f.size, title=Path(f.source).name, stamp=f.stamp)
             for f in files
         ]
+
+    def _keep_what_was_there(self, known: Mapping[str, SourceState]) -> None:
+        """A disk that is not mounted is an empty folder: it must not take the documents with it. Raises JobError."""
+        folder = self._arguments.get("folder")
+        if folder is not None and any(state.origin == self._gate.origin for state in known.values()):
+            raise JobError(
+                "The folder is empty now; its documents were kept.",
+                where=folder,
+                hint="If it is meant to be empty, say so: --full.",
+            )
 
     async def _unclaimed(self, files: Sequence[SourceFile], known: Mapping[str, SourceState]) -> list[SourceFile]:
         """Those of `files` whose names are not those of documents that another source keeps in step.

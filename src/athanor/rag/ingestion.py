@@ -16,7 +16,7 @@ from athanor.engines import Embedder
 from athanor.errors import NotFoundError
 from athanor.observe import Action, AuditLog
 from athanor.rag.ingest import IngestionRun
-from athanor.rag.origins import Origins
+from athanor.rag.origins import Find, Origins, origin_of
 from athanor.store import Store
 from athanor.types import Attributes, Job, KnowledgeBase, Principal
 
@@ -97,11 +97,33 @@ class Ingestion:
         """Do the job. Problems of single files are its items; it fails only when it cannot go on.
 
         Raises:
-            JobError: the embedder does not come back.
+            NotFoundError: the folder, or the base, is gone.
+            JobError: the embedder does not come back, the repository cannot be read, or the folder is empty now.
         """
         base = await to_thread.run_sync(self._store.knowledge.get, job.arguments["knowledge_base"])
+        if "files" in job.arguments:
+            return await self._run(job, base, None)
+
+        async def note(message: str) -> None:
+            tell = partial(self._store.jobs.progress, job.id, job.lease_owner or "", message=message)
+            await to_thread.run_sync(tell)
+
+        async with self._origins.opened(job.arguments, note) as found:
+            if found is None:
+                return await to_thread.run_sync(self._nothing, job, base)
+            result = await self._run(job, base, found.find)
+            return {**result, **({"state": found.state} if found.state else {})}
+
+    async def _run(self, job: Job, base: KnowledgeBase, find: Find | None) -> Mapping[str, object]:
         tokens = int(job.arguments.get("chunk_tokens", self._chunk_tokens))
-        return await IngestionRun(job, base, self._store, self._parsers, self._embedder, tokens).run(self._workers)
+        run = IngestionRun(job, base, self._store, self._parsers, self._embedder, tokens, find)
+        return await run.run(self._workers)
+
+    def _nothing(self, job: Job, base: KnowledgeBase) -> Mapping[str, object]:
+        """The result where the source is at what it was at."""
+        there, _ = self._store.knowledge.origins(base.id).get(origin_of(job.arguments), (0, 0))
+        none = dict.fromkeys(("documents", "chunks", "removed", "failed", "skipped"), 0)
+        return {**none, "unchanged": there, "state": job.arguments["state"]}
 
 
 def existing_folder(folder: Path) -> Path:

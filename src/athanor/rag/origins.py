@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,9 @@ class Origins:
             JobError: the repository cannot be reached or read.
             ConfigError: its token cannot be read.
         """
+        prefix = str(arguments.get("prefix", ""))
         if "folder" in arguments:
-            scan = partial(scan_folder, Path(arguments["folder"]), max_bytes=self.limits.file_bytes)
-            yield Found(find=lambda known: to_thread.run_sync(lambda: scan(known=known)))
+            yield Found(find=_under(prefix, partial(self._folder, Path(arguments["folder"]))))
             return
         repository = await to_thread.run_sync(self.repository, arguments["origin"])
         await note("Looking for what is new")
@@ -87,7 +87,14 @@ class Origins:
             async def find(known: Mapping[str, tuple[str, str]]) -> FolderListing:
                 return await stack.enter_async_context(repository.listing(commit, known, limits))
 
-            yield Found(find=find, state=commit)
+            yield Found(find=_under(prefix, find), state=commit)
+
+    async def _folder(self, folder: Path, known: Mapping[str, tuple[str, str]]) -> FolderListing:
+        limits = self.limits
+        scan = partial(
+            scan_folder, folder, max_bytes=limits.file_bytes, container_bytes=limits.container_bytes, known=known
+        )
+        return await to_thread.run_sync(scan)
 
     def repository(self, origin: str) -> Repository:
         """The repository of an origin (`git:URL#branch`), with the token for its host. Blocks.
@@ -112,6 +119,23 @@ class Origins:
     def forget(self, origin: str) -> bool:
         """Delete what is kept of a repository, which the next synchronisation brings again; was there something."""
         return origin.startswith("git:") and remove_copy(copy_folder(self.home, origin))
+
+
+def _under(prefix: str, find: Find) -> Find:
+    """`find` with names that begin with `prefix`."""
+    if not prefix:
+        return find
+
+    async def found(known: Mapping[str, tuple[str, str]]) -> FolderListing:
+        own = {name.removeprefix(prefix): state for name, state in known.items() if name.startswith(prefix)}
+        listing = await find(own)
+        return FolderListing(
+            files=tuple(replace(file, source=f"{prefix}{file.source}") for file in listing.files),
+            problems=tuple((f"{prefix}{name}", problem) for name, problem in listing.problems),
+            skipped=tuple((f"{prefix}{name}", reason) for name, reason in listing.skipped),
+        )
+
+    return found
 
 
 @asynccontextmanager
