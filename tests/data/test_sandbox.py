@@ -232,22 +232,6 @@ async def test_bad_files_are_named_one_by_one(tmp_path: Path) -> None:
     }
 
 
-async def test_two_thousand_pages_in_bounded_memory(tmp_path: Path) -> None:
-    def page(number: int) -> list[tuple[str, float, float, float]]:
-        lines = [
-            f"Line {i} of page {number} speaks of subject {(number * 37 + i) % 991} at some length." for i in range(30)
-        ]
-        return [("Handbook", 72, 810, 9), *prose(lines), (f"{number + 1}", 290, 30, 9)]
-
-    made = make_pdf(tmp_path / "long.pdf", [page(number) for number in range(2000)])
-    async with ParserPool() as pool:
-        document = await pool.parse(made, "long.pdf")
-        assert len(document.pages) == 2000
-        assert "Handbook" not in document.text
-        assert "Line 0 of page 1999 " in document.text[document.pages[1999] :]
-        assert pool.statistics.peak_bytes < 200 << 20
-
-
 async def test_the_server_imports_no_parsing_library() -> None:
     code = "import sys, athanor.data; print({'lxml', 'pypdfium2', 'docx', 'markdown_it'} & set(sys.modules))"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.PIPE)

@@ -174,8 +174,51 @@ def test_cells_far_apart_cost_no_memory(tmp_path: Path) -> None:
         book.create_sheet("Near")["A1"] = "here"
 
     document = read(workbook(tmp_path / "b.xlsx", fill))
+    assert outline(document) == [("h1", "Far"), ("table", "1"), ("table", "2"), ("h1", "Near"), ("table", "here")]
+    assert [anchor.place for anchor in document.anchors] == [
+        "sheet Far",
+        "Far!A1",
+        "Far!XFD1048576",
+        "sheet Near",
+        "Near!A1",
+    ]
+    assert document.warnings == ()
+
+
+def test_a_sheet_that_is_moved_together_reads_as_it_would_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(book: Any) -> None:
+        sheet = book.active
+        for row, values in enumerate([["Region", "Share", "When"], ["North", 0.25, datetime.date(2024, 3, 1)]], 4):
+            for column, value in enumerate(values, 3):
+                sheet.cell(row, column, value)
+        sheet["D5"].number_format = "0%"
+        sheet["H5"], sheet["H6"], sheet["B9"], sheet["A1"] = "beside", True, "=1+1", ""
+        sheet["Z30"].number_format = "0%"
+        book.create_sheet("Second")["C3"] = "text & more"
+
+    made = workbook(tmp_path / "b.xlsx", fill)
+    plain = read(made)
+    monkeypatch.setattr(sheets, "_SPARSE_AREA", 0)
+    monkeypatch.setattr(sheets, "_SPARSE", 0)
+    assert read(made) == plain
+    assert "25%" in plain.text
+    assert "2024-03-01" in plain.text
+
+
+def test_a_sheet_too_large_even_when_moved_together_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheets, "_SPARSE_AREA", 0)
+    monkeypatch.setattr(sheets, "_SPARSE", 0)
+    monkeypatch.setattr(sheets, "MAX_AREA", 3)
+
+    def fill(book: Any) -> None:
+        book.active["B2"], book.active["D9"] = 1, 2
+        book.create_sheet("Near")["A1"] = "here"
+
+    document = read(workbook(tmp_path / "b.xlsx", fill))
     assert outline(document) == [("h1", "Near"), ("table", "here")]
-    assert "A1:XFD1048576" in document.warnings[0]
+    assert document.warnings == ("Sheet 'Sheet' was not read: its cells are too far apart (B2:D9).",)
 
 
 def test_damage_is_read_or_refused(tmp_path: Path) -> None:

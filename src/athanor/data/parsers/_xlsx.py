@@ -18,7 +18,7 @@ _X = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _ABOUT = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}cNvPr"
 _PIECE = 1 << 20
 _CELL = re.compile(rb"<(?:\w+:)?c\s([^<>]{0,400})>")
-_NAME = re.compile(rb"""\br=["']([A-Z]{1,3})(\d{1,7})["']""")
+NAME = re.compile(rb"""\br=["']([A-Z]{1,3})(\d{1,7})["']""")
 _STYLE = re.compile(rb"""\bs=["'](\d{1,6})["']""")
 _LITERAL = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]')
 
@@ -31,6 +31,8 @@ class SheetFacts:
     """Cells that are shown as a percentage → digits behind the point."""
     area: int = 0
     """Cells of the rectangle around all that has content."""
+    filled: int = 0
+    """Cells that have content."""
     corners: tuple[int, int, int, int] = (0, 0, 0, 0)
     """First and last row, first and last column."""
 
@@ -70,11 +72,12 @@ def facts(archive: zipfile.ZipFile, part: str, percent: dict[int, int]) -> Sheet
     """Read the cells' names and styles, without their values. What is damaged is left to the reader of the values."""
     found = SheetFacts()
     rows, columns = [1 << 30, -1], [1 << 30, -1]
-    for attributes in _cells(archive, part):
-        name = None if attributes.endswith(b"/") else _NAME.search(attributes)
+    for attributes in cell_tags(archive, part):
+        name = None if attributes.endswith(b"/") else NAME.search(attributes)
         if name is None:
             continue
-        row, column = int(name[2]) - 1, _column(name[1])
+        row, column = int(name[2]) - 1, column_of(name[1])
+        found.filled += 1
         rows[0], rows[1] = min(rows[0], row), max(rows[1], row)
         columns[0], columns[1] = min(columns[0], column), max(columns[1], column)
         style = _STYLE.search(attributes) if percent else None
@@ -86,7 +89,7 @@ def facts(archive: zipfile.ZipFile, part: str, percent: dict[int, int]) -> Sheet
     return found
 
 
-def _cells(archive: zipfile.ZipFile, part: str) -> Iterator[bytes]:
+def cell_tags(archive: zipfile.ZipFile, part: str) -> Iterator[bytes]:
     """The attributes of each cell's tag, with a `/` at the end where it is empty."""
     try:
         with archive.open(part) as file:
@@ -101,7 +104,8 @@ def _cells(archive: zipfile.ZipFile, part: str) -> Iterator[bytes]:
         return
 
 
-def _column(letters: bytes) -> int:
+def column_of(letters: bytes) -> int:
+    """Index of a column from its letters: A is 0."""
     index = 0
     for letter in letters:
         index = index * 26 + letter - 64

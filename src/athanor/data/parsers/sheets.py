@@ -11,11 +11,13 @@ from __future__ import annotations
 import datetime
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from athanor.data.aids import Aids
 from athanor.data.build import TextBuilder, collapse, stem
-from athanor.data.parsers import _grid, _xlsx
+from athanor.data.parsers import _grid, _xlsx, _xlsx_sparse
 from athanor.data.parsers._ole import check_chains
 from athanor.data.parsers._ooxml import add_picture, core_title, picture_text
 from athanor.data.zipguard import open_checked
@@ -29,6 +31,9 @@ MAX_ROWS = 200_000
 """Rows of a workbook that are read."""
 MAX_AREA = 6_000_000
 """Cells of the rectangle around a sheet's content: calamine keeps them all in memory."""
+_SPARSE_AREA = 200_000
+_SPARSE = 20
+"""A rectangle from the former on with fewer than one filled cell in so many is moved together first."""
 _MAX_MERGED = 50_000
 _OLE = b"\xd0\xcf\x11\xe0"
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -44,15 +49,16 @@ class SheetsParser:
         "application/vnd.oasis.opendocument.spreadsheet",
     )
     suffixes: tuple[str, ...] = (".xlsx", ".xlsm", ".xltx", ".xls", ".xlsb", ".ods")
+    aids = Aids()
 
     def parse(self, path: Path, name: str) -> ParsedDocument:
         calamine = require("python_calamine", extra="knowledge")
         with path.open("rb") as file:
             if file.read(4) == _OLE:
                 check_chains(path, name)
-                return _Reader(calamine, path, name, None).read()
+                return _Reader(calamine, path, name, None).read(self.aids)
         with open_checked(path, name) as archive:
-            return _Reader(calamine, path, name, archive).read()
+            return _Reader(calamine, path, name, archive).read(self.aids)
 
 
 class _Reader:
@@ -78,7 +84,7 @@ class _Reader:
             self._parts = _xlsx.sheet_parts(archive, name)
             self._percent = _xlsx.percent_styles(archive, name)
 
-    def read(self) -> ParsedDocument:
+    def read(self, aids: Aids) -> ParsedDocument:
         with self._shielded(lambda: self._calamine.CalamineWorkbook.from_path(str(self._path))) as book:
             sheets = list(book.sheets_metadata)
             for index, about in enumerate(sheets):
@@ -89,6 +95,7 @@ class _Reader:
                     break
                 if about.typ == self._calamine.SheetTypeEnum.WorkSheet:
                     self._sheet(book, index, about)
+                aids.progress((index + 1) / len(sheets))
         title = core_title(self._archive, self._name) if self._archive and self._mime == _XLSX else ""
         return self._out.build(title=title or stem(self._name), mime=self._mime, warnings=tuple(self._warnings))
 
@@ -118,21 +125,25 @@ class _Reader:
         found = _xlsx.SheetFacts()
         if part and self._archive:
             found = _xlsx.facts(self._archive, part, self._percent)
-            if found.area > MAX_AREA:
-                top, bottom, left, right = found.corners
-                reach = f"{_grid.column(left)}{top + 1}:{_grid.column(right)}{bottom + 1}"
-                self._warnings.append(f"Sheet {about.name!r} was not read: its cells are too far apart ({reach}).")
-                return
-        sheet = self._shielded(lambda: book.get_sheet_by_index(index))
+        sheet, moved = self._open_sheet(book, index, found, part)
+        if sheet is None:
+            top, bottom, left, right = found.corners
+            reach = f"{_grid.column(left)}{top + 1}:{_grid.column(right)}{bottom + 1}"
+            self._warnings.append(f"Sheet {about.name!r} was not read: its cells are too far apart ({reach}).")
+            return
         hidden = "" if about.visible == self._calamine.SheetVisibleEnum.Visible else " (hidden sheet)"
         heading = (collapse(about.name) or f"Sheet {index + 1}") + hidden
         waiting = True
-        for table in _grid.tables(self._rows_of(sheet, about.name, found.percent)):
+        for table in _grid.tables(self._rows_of(sheet, about.name, found.percent, moved)):
             if waiting:
                 self._out.place(_place(about.name) + hidden)
                 self._out.add("heading", heading, 1)
                 waiting = False
-            self._table(table, about.name)
+            if moved is None:
+                self._table(table, about.name)
+            else:
+                left, right = moved.columns[table.left], moved.columns[table.right]
+                self._table(replace(table, left=left, right=right), about.name)
         if part and self._archive:
             for picture, alt in _xlsx.pictures(self._archive, part, self._name):
                 add_picture(self._archive, picture, self._out, alt)
@@ -143,6 +154,20 @@ class _Reader:
                         waiting = False
                     self._out.add("paragraph", picture_text(alt))
 
+    def _open_sheet(
+        self, book: Any, index: int, found: _xlsx.SheetFacts, part: str | None
+    ) -> tuple[Any, _xlsx_sparse.Moved | None]:
+        """The sheet, if need be moved together; None where it is too large even so."""
+        if found.area > max(_SPARSE_AREA, _SPARSE * found.filled) and part and self._archive:
+            moved = _xlsx_sparse.moved_together(self._archive, part)
+            if len(moved.rows) * len(moved.columns) > MAX_AREA:
+                return None, None
+            other = self._shielded(lambda: self._calamine.CalamineWorkbook.from_filelike(moved.file))
+            return self._shielded(lambda: other.get_sheet_by_index(index)), moved
+        if found.area > MAX_AREA:
+            return None, None
+        return self._shielded(lambda: book.get_sheet_by_index(index)), None
+
     def _table(self, table: _grid.Table, sheet: str) -> None:
         head = _grid.head_of(table)
         for number, cells in table.rows[: max(head, 0)]:
@@ -151,20 +176,26 @@ class _Reader:
         for group in _grid.groups(table, head, sheet):
             self._out.add("table", group.text, marks=group.marks)
 
-    def _rows_of(self, sheet: Any, name: str, percent: dict[tuple[int, int], int]) -> Iterator[_grid.Row]:
-        """The rows of a sheet as text, until the workbook's limits."""
+    def _rows_of(
+        self, sheet: Any, name: str, percent: dict[tuple[int, int], int], moved: _xlsx_sparse.Moved | None
+    ) -> Iterator[_grid.Row]:
+        """The rows of a sheet as text, until the workbook's limits; of one that was moved with its own columns."""
         if sheet.start is None:
             return
         left = sheet.start[1]
         merged = _Merged(sheet.merged_cell_ranges or (), self._warnings, name)
         rows = self._shielded(sheet.iter_rows)
         # calamine's rows begin in the sheet's first row, and in the first column that has content.
-        for number, values in enumerate(rows):
+        columns = moved.columns if moved else None
+        for at, values in enumerate(rows):
+            number = moved.rows[at] if moved else at
+            if number < 0 or values.count("") == len(values):  # as most of a large rectangle
+                continue
             if self._full():
                 self._warnings.append(f"Sheet {name!r} was read up to row {number}: the workbook is too large.")
                 return
             cells = [""] * left + [
-                "" if value == "" else shown(value, percent.get((number, column)))  # most of a large rectangle
+                "" if value == "" else shown(value, percent.get((number, columns[column] if columns else column)))
                 for column, value in enumerate(values, left)
             ]
             filled = sum(1 for cell in cells if cell)
