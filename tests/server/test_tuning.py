@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from athanor.rag.evaluation.questions import Writer
 from athanor.types import RoleName
 from athanor.worker import Runner
 from tests.server.inside import Inside, inside
@@ -71,24 +72,31 @@ async def test_questions_are_kept_listed_and_deleted_by_administrators_alone(tmp
 
 
 async def test_a_model_writes_on_the_account_of_who_asked(tmp_path: Path) -> None:
-    written = '{"question": "Which craftsmen erected the ferry station?", "answer": "masons"}'
+    written = "Question: Which craftsmen erected the ferry station?\nAnswer: masons"
     rules = [{"pattern": "The ferry of", "answer": written}, {"pattern": "Passage", "answer": "no idea"}]
     async with inside(tmp_path / "home", rules=rules, price={"completion": 1.0}) as server:
         await ingested(server, tmp_path / "texts")
         key, root = server.key("root", RoleName.ADMIN)
         _, job, _ = await server.call("POST", f"{PATH}/questions/generate", root, {"count": 2})
         assert (job["how"], job["model"]) == ("model", "priced")
+        found = server.app.store.jobs.get(job["id"])
+        # The scripted engine keeps to a schema by an empty answer: have it write lines.
+        server.app.store.jobs.cancel(job["id"])
+        writer = Writer(model="priced", schema=False, key=key.id)
+        base = server.app.store.knowledge.get("docs")
+        who = server.app.store.principals.get(found.arguments["principal"])
+        job_ = await server.app.questions.enqueue(base, count=2, how="model", writer=writer, by=who)
         await work(server)
-        _, ended, _ = await server.call("GET", f"/api/jobs/{job['id']}", root)
+        _, ended, _ = await server.call("GET", f"/api/jobs/{job_.id}", root)
         assert ended["state"] == "done", ended["message"]
-        assert ended["result"]["made"] == 1
-        assert {item["message"] for item in ended["items"]} == {"The question is too short or too long."}
+        assert (ended["result"]["made"], ended["result"]["unanswerable"]) == (2, 1)
+        assert {item["message"] for item in ended["items"]} <= {"The model wrote no question."}
         rows = server.app.store.requests.list(door="questions")
         assert len(rows) == 1 + ended["result"]["rejected"], "each passage is one request, whatever came of it"
         assert {row.key for row in rows} == {key.id}
         assert sum(row.usage.cost for row in rows) > 0
         _, listed, _ = await server.call("GET", f"{PATH}/questions?origin=synthetic", root)
-        (one,) = listed["data"]
+        (one,) = [one for one in listed["data"] if one["relevant"]]
         assert (one["answer"], [*one["relevant"]]) == ("masons", ["ferry0.md"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import click
 from athanor.cli.client import Client, Workspace
 from athanor.cli.jobs import finished
 from athanor.cli.output import as_json, print_json, show, talk, told
+from athanor.rag.evaluation.sets import read_questions
 
 _AT_ONCE = 1000
 """Questions in one call."""
@@ -25,7 +25,12 @@ _AT_ONCE = 1000
 @click.option("--model", help="The model that writes (default: the server's).")
 @click.option("--seed", default=0, show_default=True, type=int, help="Draws which passages are asked about.")
 @click.option("--from-feedback", is_flag=True, help="Take them from recorded answers that people rated up.")
-@click.option("--add", "file", type=click.Path(exists=True, path_type=Path), help="Add yours: JSON lines, JSON or CSV.")
+@click.option(
+    "--add",
+    "file",
+    type=click.Path(exists=True, path_type=Path),
+    help="Add yours: a file (.jsonl, .json, .csv, .tsv) or a folder in the shape of BEIR.",
+)
 @click.option("--list", "listed", is_flag=True, help="List them (the default).")
 @click.option("--delete", "gone", metavar="ID", help="Delete one; 'synthetic', 'feedback' or 'user' for all of a kind.")
 @as_json
@@ -98,26 +103,24 @@ def _accepted(job: Mapping[str, Any], *, json_: bool) -> None:
 
 
 def _add(client: Client, path: str, file: Path, *, json_: bool) -> None:
-    rows = _rows(file)
+    found = read_questions(file)
+    known = [one for one in found.questions if one.unanswerable or one.relevant or one.answer]
+    rows = [{"text": one.text, "relevant": dict(one.relevant), "answer": one.answer} for one in known]
     added, unknown = 0, set()
     for some in _parts(rows):
         reply = client.post(path, {"questions": some})
         added += reply["added"]
         unknown.update(reply["unknown"])
+    if not json_:
+        for note in found.notes:
+            talk().print(note, markup=False)
     text = f"{added} questions added."
+    if left := len(found.questions) - len(known):
+        text += f" {left} left out: they say neither what answers them nor that nothing does."
     if unknown:
         text += f" Not in the base, and so never found: {', '.join(sorted(unknown)[:10])}"
         text += f" and {len(unknown) - 10} more." if len(unknown) > 10 else "."
-    told({"added": added, "unknown": sorted(unknown)}, text, json_=json_)
-
-
-def _rows(file: Path) -> list[dict[str, Any]]:
-    """The questions of a file: a JSON array, or a JSON object a line."""
-    text = file.read_text(encoding="utf-8")
-    rows = (
-        json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in text.splitlines() if line]
-    )
-    return [{"text": row["text"], "relevant": row.get("relevant", []), "answer": row.get("answer", "")} for row in rows]
+    told({"added": added, "left_out": left, "unknown": sorted(unknown)}, text, json_=json_)
 
 
 def _parts(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -134,7 +137,10 @@ def _delete(client: Client, path: str, what: str, *, json_: bool) -> None:
 
 
 def _list(data: list[dict[str, Any]], name: str, *, json_: bool) -> None:
-    rows = ((one["origin"], one["text"], ", ".join(one["relevant"]) or "no answer here", one["id"]) for one in data)
+    rows = (
+        (one["origin"], one["text"], ", ".join(one["relevant"]) or ("?" if one["answer"] else "nothing"), one["id"])
+        for one in data
+    )
     empty = f"{name} has no questions. --add, --from-feedback and --generate make some."
     show(data, json_=json_, columns=("FROM", "QUESTION", "ANSWERED BY", "ID"), rows=rows, empty=empty)
 

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Query
 from athanor.errors import AthanorError, NotFoundError
 from athanor.gateway import App
 from athanor.gateway.errand import run_errand
+from athanor.rag.evaluation.measure import resolved
 from athanor.rag.evaluation.questions import How, Writer
 from athanor.server.admin import admin
 from athanor.server.auth import application
@@ -49,9 +50,7 @@ async def add_questions(
     def add() -> dict[str, Any]:
         found = app.store.knowledge.get(base)
         kept = app.questions.add(found, [_new(one, found) for one in body.questions], by=who)
-        there = app.store.knowledge.sources(found.id)
-        named = {name for one in kept for name in one.relevant}
-        unknown = sorted(name for name in named if name not in there and name.rpartition("#")[0] not in there)
+        unknown = sorted({name for one in resolved(app.store, found, kept) for name in one.unknown})
         return {"added": len(kept), "unknown": unknown, "data": [_question(one) for one in kept]}
 
     return await to_thread.run_sync(add)

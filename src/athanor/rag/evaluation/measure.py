@@ -11,10 +11,12 @@ from anyio import to_thread
 
 from athanor.engines import Embedder, Reranker
 from athanor.rag.arrays import Floats, Matrix, np
+from athanor.rag.evaluation.asked import Found, Names
 from athanor.rag.evaluation.choose import plain
 from athanor.rag.evaluation.metrics import ndcg
 from athanor.rag.index import decode
 from athanor.rag.indexes import Indexes
+from athanor.rag.permissions import ALL
 from athanor.rag.retrieve import Legs, Retriever
 from athanor.store import Store
 from athanor.types import (
@@ -142,8 +144,7 @@ class Measuring:
         self._reranks = reranker is not None
         second = None if reranker is None else KeptReranker(reranker)
         self._kept = KeptRetriever(store, self._embedder, second, indexes=indexes)
-        sources = store.knowledge.sources(base.id)
-        self._by_passage = [any(key not in sources for key in one.relevant) for one in self.questions]
+        self._found = resolved(store, base, self.questions)
         self._legs: list[Legs] = []
         self._names: list[Mapping[str, str]] = []
         self.scores: dict[RetrievalSettings, Floats] = {}
@@ -165,7 +166,7 @@ class Measuring:
     def _find(self, texts: Sequence[str], vectors: Matrix) -> None:
         for text, vector in zip(texts, vectors, strict=True):
             legs = self._kept.legs(self.base, text, vector)
-            by_passage = self._by_passage[len(self._legs)]
+            by_passage = self._found[len(self._legs)].passages
             hits = self._store.chunks.hits(self.base.id, list(legs.cosines))
             self._legs.append(legs)
             self._names.append({hit.chunk.id: name(hit, by_passage=by_passage) for hit in hits})
@@ -173,7 +174,7 @@ class Measuring:
     @property
     def passages(self) -> bool:
         """Do some of the questions name passages, and not whole documents."""
-        return any(self._by_passage)
+        return any(one.passages for one in self._found)
 
     async def of(self, settings: RetrievalSettings) -> Floats:
         """The score of each question under `settings`.
@@ -191,9 +192,9 @@ class Measuring:
 
     def _fused(self, settings: RetrievalSettings) -> list[float]:
         values = []
-        for question, legs, names in zip(self.questions, self._legs, self._names, strict=True):
+        for found, legs, names in zip(self._found, self._legs, self._names, strict=True):
             ranked = [names[key] for key, _ in legs.fused(settings) if key in names]
-            values.append(gain(ranked[:WANTED], question))
+            values.append(ndcg(ranked[:WANTED], found.relevant, k=SHOWN))
         return values
 
     async def _searched(self, settings: RetrievalSettings) -> list[float]:
@@ -203,8 +204,9 @@ class Measuring:
             if time.monotonic() > self.deadline:
                 raise BudgetSpent
             hits = await self._kept.search(base, question.text, limit=WANTED)
-            names = [name(hit, by_passage=self._by_passage[place]) for hit in hits]
-            values.append(gain(names, question))
+            found = self._found[place]
+            names = [name(hit, by_passage=found.passages) for hit in hits]
+            values.append(ndcg(names, found.relevant, k=SHOWN))
             await self.told(place + 1)
         return values
 
@@ -225,9 +227,12 @@ def name(hit: Hit, *, by_passage: bool) -> str:
     return f"{hit.source}#{hit.chunk.id}" if by_passage else hit.source
 
 
-def gain(ranked: Sequence[str], question: Question) -> float:
-    """nDCG@10 of a ranking of names."""
-    return ndcg(ranked, question.relevant, k=SHOWN)
+def resolved(store: Store, base: KnowledgeBase, questions: Sequence[Question]) -> list[Found]:
+    """What the questions name, as sources and passages of `base`. Blocks."""
+    named = {key.rpartition("#")[2] for one in questions for key in one.relevant if "#" in key}
+    passages = {chunk.id for chunk in store.chunks.get(base.id, sorted(named))}
+    names = Names(store.knowledge.documents(base.id, limit=ALL), passages)
+    return [names.of(one.relevant) for one in questions]
 
 
 async def _nobody(done: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from athanor.errors import InputError, JobError
 from athanor.governance import Right, require
 from athanor.observe import Action, AuditLog
 from athanor.rag.evaluation.climb import Climb, choices, climb
-from athanor.rag.evaluation.measure import Measuring
+from athanor.rag.evaluation.measure import Measuring, resolved
 from athanor.rag.evaluation.verdict import Verdict, decide, report
 from athanor.rag.indexes import Indexes
 from athanor.store import Store
@@ -137,16 +138,16 @@ class Tuning:
         require(who, Right.ADMINISTER)  # its figures tell of documents that are closed to others
         base = self._store.knowledge.get(job.arguments["knowledge_base"])
         every = self._store.questions.list(base.id)
-        there = set(self._store.knowledge.sources(base.id))
-        usable = [one for one in every if any(_source(key, there) in there for key in one.relevant)]
+        found = resolved(self._store, base, every)
+        usable = [replace(one, relevant=what.relevant) for one, what in zip(every, found, strict=True) if what.relevant]
         if not usable:
             raise JobError(
                 "None of the questions names a document that is in the base.",
                 hint="'relevant' holds source names, as 'athanor kb documents' lists them.",
             )
         counts = {kind: sum(one.origin == kind for one in usable) for kind in ("user", "feedback", "synthetic")}
-        counts["unanswerable"] = sum(not one.relevant for one in every)
-        counts["stale"] = len(every) - len(usable) - counts["unanswerable"]
+        counts["without"] = sum(not one.relevant for one in every)
+        counts["stale"] = len(every) - len(usable) - counts["without"]
         random.Random(0).shuffle(usable)  # noqa: S311  a sample, no secret
         people = [one for kind in ("user", "feedback") for one in usable if one.origin == kind][:MOST]
         return base, people, [one for one in usable if one.origin == "synthetic"][:MADE], counts
@@ -194,8 +195,3 @@ class Tuning:
 
 def _both(found: Climb) -> dict[str, Any]:
     return {"before": found.start, "winner": found.winner}
-
-
-def _source(key: str, there: set[str]) -> str:
-    """The document that a key of `Question.relevant` is about."""
-    return key if key in there else key.rpartition("#")[0]
