@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from pathlib import Path
+from functools import partial
 from typing import Annotated, Any
 
 from anyio import to_thread
@@ -69,7 +69,8 @@ async def sync(
     # Reading any folder of the machine is the owner's right, not a user's.
     require(who, Right.ADMINISTER)
     found = await app.knowledge.ensure(base, by=who)
-    job = await app.ingestion.enqueue_folder(found, Path(body.folder), full=body.full, by=who)
+    once = partial(app.sources.once, found, body.folder, full=body.full, reader=sees, by=who)
+    job = await to_thread.run_sync(once)
     return await _job(app, job, who, sees)
 
 
