@@ -209,7 +209,7 @@ def _cells(path: Path) -> Iterator[Row]:
                 raise _wrong("The row has more cells than the header.", path, reader.line_num)
             yield reader.line_num, {name.strip(): cell or "" for name, cell in row.items()}
     except csv.Error as error:
-        raise _wrong(f"It is no CSV: {error}.", path, reader.line_num) from None
+        raise _wrong(f"It is no CSV: {error}.", path, reader.reader.line_num) from None
 
 
 def _asked(row: Mapping[str, Any], path: Path, line: int) -> Asked:
