@@ -1,6 +1,6 @@
 """Does tuning on a base's own questions help on questions it has not seen, and do made questions help to tune?
 
-    ATHANOR_DATA=... python bench/tune.py [--quick] [--json] [--only SET ...] [--vectors DIR] [--allow-slow]
+    ATHANOR_DATA=... python bench/tune.py [--quick] [--json] [--only SET ...] [--choices NAME ...] [--vectors DIR]
 
 On Cranfield, SQuAD passages and a pool of FiQA answers, by the product's own search for settings: chosen on the
 questions about one half of the documents and measured on those about the other half, both ways, from the defaults and
@@ -85,6 +85,8 @@ class Tuned:
 
     async def climbed(self, measuring: Measuring, start: RetrievalSettings, most: int | None = None) -> Climb:
         wanted = choices(measuring, allow_slow=self._options.allow_slow)[:most]
+        if self._options.choices:
+            wanted = [choice for choice in wanted if choice in self._options.choices]
 
         async def note(choice: str, count: int) -> None:
             print(f"  {choice}, {len(measuring.scores)} settings so far", file=sys.stderr)
@@ -221,6 +223,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names of sets")
     parser.add_argument("--asked", type=int, default=350, help="questions of each set, at most")
     parser.add_argument("--vectors", type=Path, help="folder to keep vectors in for the next run")
+    parser.add_argument("--choices", nargs="*", help="of fusion, feedback, diversity, hops: only these")
     parser.add_argument("--allow-slow", action="store_true", help="the cross-encoder may be chosen")
     options = parser.parse_args()
     if "ATHANOR_DATA" not in os.environ:
