@@ -10,7 +10,7 @@ from starlette.requests import Request
 from athanor.console.gate import Visit, visit
 from athanor.console.ingestion import Jobs
 from athanor.console.source import link
-from athanor.console.sources import sources
+from athanor.console.sources import Sources
 from athanor.console.widgets import (
     Tag,
     badge,
@@ -62,6 +62,7 @@ class _Page:
                 if may_edit(self._principal):
                     button("New knowledge base", self._ask_name, sign="plus")
             self._body = Tag("div")
+        self._kept = Sources(self._app, self._principal, changed=self._synced, tell=self._tell)
         ui.on("create", self._create)
         ui.on("uploaded", self._uploaded)
 
@@ -112,7 +113,12 @@ class _Page:
         if may_edit(self._principal):
             self._sources.clear()
             with self._sources:
-                await sources(self._app, self._base)
+                await self._kept.draw(self._base)
+
+    async def _synced(self) -> None:
+        """A source was added, asked for, or removed."""
+        await self._jobs.look()
+        await self._changed()
 
     def _draw_nav(self, bases: list[KnowledgeBase], chosen: KnowledgeBase) -> None:
         self._nav.clear()
