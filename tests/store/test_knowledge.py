@@ -3,10 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from athanor.errors import ConflictError, InputError, NotFoundError
 from athanor.store import Store
+from athanor.store.tables import pictures
 from athanor.types import DocumentStatus, new_id
 from tests.store.material import DIMENSION, EMBEDDER, base, cut, document, put, rolled_back, vector
 
@@ -241,21 +242,30 @@ def test_text_of_a_deleted_document_leaves_the_disk(store: Store, monkeypatch: p
         (f"UPDATE vectors SET data = '{'x' * (4 * DIMENSION + 4)}'", "2 vectors are not of 4 float32 values"),
         ("UPDATE knowledge_bases SET chunks = 7", "counts 1 documents and 7 chunks, and holds 1 and 2"),
         ("UPDATE documents SET chunks = 7", "1 documents count their chunks wrong"),
-        ("DELETE FROM document_versions", "1 documents lack the row of their version"),
+        ("DELETE FROM pictures; DELETE FROM document_versions", "1 documents lack the row of their version"),
         ('UPDATE chunks SET start = 0, "end" = 5', "1 chunks are doubled"),
         ("UPDATE chunks SET text = 'entirely else'", "ext index"),
         ("INDEX", "ext index"),
+        ("UPDATE documents SET words = 7", "1 documents count their words wrong"),
+        ("UPDATE chunks SET access = 9 WHERE ordinal = 0", "1 chunks are closed otherwise than their document"),
+        ("UPDATE documents SET access = 9; UPDATE chunks SET access = 9", "of an access class that is not there"),
+        ("UPDATE pictures SET version = 2", "1 pictures are of a version that is not there"),
+        ("UPDATE knowledge_bases SET version = 3", "1 versions of the settings are in use and not there"),
     ],
 )
 def test_verify_finds_damage(store: Store, damage: str, problem: str) -> None:
     kb = base(store)
-    put(store, kb, "a.md", ["One. ", "Two. "])
+    doc = put(store, kb, "a.md", ["One. ", "Two. "])
+    with store.write() as conn:
+        shown = {"version": 1, "ordinal": 0, "sha256": doc.text_sha256, "mime": "image/png", "start": 0, "alt": ""}
+        conn.execute(insert(pictures).values(document=doc.id, **shown))
     assert store.chunks.verify(kb.id) == []
     if damage == "INDEX":
         table = "fts_1" if store.database.dialect == "sqlite" else "chunk_words"
         damage = f"DELETE FROM {table}"
     with store.write() as conn:
-        conn.exec_driver_sql(damage)
+        for statement in damage.split(";"):
+            conn.exec_driver_sql(statement)
     problems = store.chunks.verify(kb.id)
     assert len(problems) == 1
     assert problem in problems[0]

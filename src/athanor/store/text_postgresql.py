@@ -43,6 +43,11 @@ _DIFFERENT = text(
     f"SELECT count(*) FROM {_ROWS} JOIN chunk_words w ON w.chunk = x.seq "  # noqa: S608
     f"WHERE w.base <> CAST(:base AS bigint) OR w.length <> x.length OR w.words <> {_TSVECTOR}"
 ).bindparams(*_ROW_TYPES)
+_MISCOUNTED = text("""
+    SELECT count(*) FROM documents d WHERE d.base = :base AND d.words <> (
+        SELECT coalesce(sum(w.length), 0) FROM chunks c JOIN chunk_words w ON w.chunk = c.seq WHERE c.document = d.id
+    )
+""")
 _LEXEMES = text("""
     SELECT u.lexeme, count(*) AS times
     FROM unnest(:words) AS word, unnest(to_tsvector('athanor', word)) AS u GROUP BY u.lexeme
@@ -159,6 +164,8 @@ class PostgreSQLText:
             found.append(f"{different} rows of the text index differ from their chunks.")
         if not found and counted != words:
             found.append(f"The text index counts {counted} words, and holds {words}.")
+        if not found and (wrong := conn.scalar(_MISCOUNTED, {"base": base})):
+            found.append(f"{wrong} documents count their words wrong.")
         return found
 
 

@@ -7,6 +7,7 @@ FTS5's BM25 takes N, lengths and document frequencies from the whole table.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -126,7 +127,7 @@ class SQLiteText:
             savepoint.rollback()
         else:
             savepoint.rollback()
-            return []
+            return self._miscounted(conn, base)
         rows = conn.execute(
             text(
                 f"""
@@ -141,6 +142,17 @@ class SQLiteText:
         return [
             f"The text index disagrees with the chunks: {rows[0]} chunks without a row, {rows[1]} rows without a chunk."
         ]
+
+    def _miscounted(self, conn: Connection, base: int) -> list[str]:
+        """A view's average length is made of these counts, so a wrong one makes wrong scores."""
+        held: Counter[str] = Counter()
+        sizes = f"SELECT c.document, s.sz FROM fts_{base}_docsize s JOIN chunks c ON c.seq = s.id"  # noqa: S608
+        for document, size in conn.execute(text(sizes)):
+            held[document] += length_of(size)
+        columns = t.documents.c
+        counted = conn.execute(select(columns.id, columns.words).where(columns.base == base))
+        wrong = sum(row.words != held[row.id] for row in counted)
+        return [f"{wrong} documents count their words wrong."] if wrong else []
 
 
 def _count(conn: Connection, document: str, words: int) -> None:
