@@ -13,7 +13,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from athanor.types import Access, RoleName
+from athanor.types import Access, RetrievalSettings, RoleName
 from tests.server.inside import Inside, inside, working
 
 pytestmark = pytest.mark.anyio
@@ -134,6 +134,86 @@ async def test_a_store_keeps_what_is_said_of_it_and_expires(server: Inside, spea
     for number in range(3):
         await client.vector_stores.create(name=f"more{number}")
     assert len([store async for store in client.vector_stores.list(limit=2)]) == 4
+
+
+async def test_the_end_of_a_store_does_not_tell_when_others_used_it(server: Inside, speak: Speak) -> None:
+    client, root = speak(), speak(RoleName.ADMIN, "root")
+    ends = {"anchor": "last_active_at", "days": 2}
+    made = await client.vector_stores.create(name="birds", expires_after=ends)  # type: ignore[arg-type]
+    before = await client.vector_stores.retrieve(made.id)
+    server.app.store.knowledge.touch(made.id, at=made.created_at + 86_400)
+    assert await client.vector_stores.retrieve(made.id) == before
+    assert (await root.vector_stores.retrieve(made.id)).expires_at == made.created_at + 3 * 86_400
+
+
+async def test_only_who_may_delete_a_store_may_give_it_an_end(server: Inside, speak: Speak) -> None:
+    client = speak()
+    store, ids = await filled(client)
+    hidden = next(d for d in server.app.store.knowledge.documents(store) if d.file == ids["heron.txt"])
+    server.app.store.knowledge.set_access(hidden.id, Access(readers=frozenset({"principal:nobody"})))
+    ends = {"anchor": "last_active_at", "days": 2}
+    with pytest.raises(openai.PermissionDeniedError, match="administrator"):
+        await client.vector_stores.update(store, expires_after=ends)  # type: ignore[arg-type]
+    assert (await client.vector_stores.update(store, metadata={"a": "b"})).metadata == {"a": "b"}
+
+
+async def test_changes_of_attributes_are_audited_without_their_values(server: Inside, speak: Speak) -> None:
+    client = speak()
+    store, ids = await filled(client)
+    await client.vector_stores.files.update(ids["heron.txt"], vector_store_id=store, attributes={"secret": "nest 7"})
+    (entry,) = server.app.store.audit.entries(action="attributes.changed")
+    assert entry.details == {"before": ["wet", "year"], "after": ["secret"]}
+
+
+async def test_files_say_how_they_were_cut(server: Inside, speak: Speak) -> None:
+    client = speak()
+    text = " ".join(f"Sentence number {n} tells of a bird." for n in range(200)).encode()
+    store = await client.vector_stores.create(name="birds")
+    counts, cut = {}, {}
+    for size in (100, 400, None):
+        file = await client.files.create(file=("long.txt", text), purpose="user_data")
+        sizes = {"max_chunk_size_tokens": size, "chunk_overlap_tokens": 0}
+        strategy = {"type": "static", "static": sizes} if size else {"type": "auto"}
+        done = await client.vector_stores.files.create_and_poll(
+            file.id,
+            vector_store_id=store.id,
+            chunking_strategy=strategy,  # type: ignore[arg-type]
+            poll_interval_ms=50,
+        )
+        assert done.status == "completed"
+        (document,) = [d for d in server.app.store.knowledge.documents(store.id) if d.file == file.id]
+        counts[size] = len(server.app.store.chunks.of_document(document.id))
+        strategy_told = done.chunking_strategy
+        assert strategy_told is not None
+        assert strategy_told.type == "static"
+        cut[size] = strategy_told.static.max_chunk_size_tokens
+        assert strategy_told.static.chunk_overlap_tokens == 0
+    assert counts[100] > 2 * counts[400]
+    assert (cut[100], cut[400]) == (100 * 5 // 8 * 8 // 5, 400)
+    assert cut[None] == server.app.settings.knowledge.chunk_tokens * 8 // 5
+
+
+async def test_no_ranker_is_no_reranking(server: Inside, speak: Speak) -> None:
+    client = speak()
+    store, _ = await filled(client)
+    knowledge = server.app.store.knowledge
+    asked = 0
+
+    class Counting:
+        async def score(self, query: str, passages: list[str]) -> list[float]:
+            nonlocal asked
+            asked += 1
+            return [0.0] * len(passages)
+
+    retriever = server.app.knowledge._retriever
+    retriever._reranker = Counting()  # type: ignore[assignment]
+    version = server.app.store.versions.add(store, RetrievalSettings(rerank=0.5), note="test")
+    server.app.store.versions.use(store, version.version)
+    assert knowledge.get(store).settings.rerank == 0.5
+    await client.vector_stores.search(store, query="heron")
+    assert asked == 1
+    await client.vector_stores.search(store, query="heron", ranking_options={"ranker": "none"})  # type: ignore[typeddict-item]
+    assert asked == 1
 
 
 async def test_hidden_documents_are_nowhere(server: Inside, speak: Speak) -> None:

@@ -119,6 +119,7 @@ async def serve(
             for kind, handler in app.handlers.items():  # a batch may take a day: the other jobs do not wait for it
                 group.start_soon(Runner(app.store, {kind: handler}).run_forever)
             group.start_soon(app.sources.run_forever)
+            group.start_soon(app.expiry.run_forever)
             group.start_soon(_collect_daily, app)
             if console:
                 await group.start(_console, app, http)

@@ -35,6 +35,7 @@ from athanor.rag.erase import Eraser
 from athanor.rag.evaluation.questions import Questions
 from athanor.rag.evaluation.run import Evaluations
 from athanor.rag.evaluation.tune import Tuning
+from athanor.rag.expiry import Expiry
 from athanor.rag.origins import Origins
 from athanor.rag.sync import Sources
 from athanor.store import Store
@@ -64,6 +65,7 @@ class App:
     reranker: Reranker | None
     knowledge: Knowledge
     eraser: Eraser
+    expiry: Expiry
     ingestion: Ingestion
     sources: Sources
     contexts: Contexts
@@ -86,11 +88,14 @@ class App:
                 group.start_soon(self.reranker.start)
             group.start_soon(self.models.start_default)
 
-    async def add_file(self, name: str, stream: BinaryIO, *, purpose: str, by: Principal) -> File:
-        """Keep an uploaded file: its bytes as a blob, its facts as a row."""
+    async def add_file(
+        self, name: str, stream: BinaryIO, *, purpose: str, by: Principal, seconds: float | None = None
+    ) -> File:
+        """Keep an uploaded file, for so many `seconds` or for good: its bytes as a blob, its facts as a row."""
 
         def add() -> File:
             sha256 = self.store.blobs.put(stream)
+            now = time.time()
             file = File(
                 id=new_id("file"),
                 name=name,
@@ -98,7 +103,8 @@ class App:
                 sha256=sha256,
                 purpose=purpose,
                 principal=by.id,
-                created_at=time.time(),
+                created_at=now,
+                expires_at=None if seconds is None else now + seconds,
             )
             with self.store.write() as conn:
                 self.store.files.insert(file, conn=conn)
@@ -240,6 +246,7 @@ def _compose(
         embedder=embedder,
         reranker=reranker,
         knowledge=knowledge,
+        expiry=Expiry(store, retriever.indexes),
         eraser=Eraser(store, retriever.indexes, cache.erase, settings.home / "batches"),
         ingestion=ingestion,
         sources=Sources(store, ingestion, origins),

@@ -123,6 +123,8 @@ class Router:
             reader = self._readers.of(ctx.principal, conn=conn)
             base = self._store.knowledge.find(name, conn=conn)
             view = None if base is None else self._store.knowledge.view(base.id, reader, conn=conn)
+        if base is not None and opens(ctx.key, "knowledge", base.name):
+            self._knowledge.used(base.id)  # here, so that an answer out of the cache counts as well
         return base, reader, view
 
     async def engine(self, name: str) -> Engine:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from anyio import to_thread
 
 from athanor.engines import Embedder
-from athanor.errors import InputError, PermissionDeniedError
+from athanor.errors import InputError
 from athanor.observe import Action, AuditLog
 from athanor.rag.expand import Grown, expand
 from athanor.rag.listing import listing_for
@@ -33,6 +35,8 @@ from athanor.types import (
 
 MAX_QUERY = 8000
 """Characters of a query; more is not a question."""
+USED_SECONDS = 60.0
+"""Between two notes that a base is in use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,8 @@ class Knowledge:
         self._retriever = retriever
         self._audit = AuditLog(store)
         self.permissions = Permissions(store)
+        self._used: dict[str, float] = {}
+        """Base → when its use was last noted, by the monotonic clock."""
 
     async def create(self, name: str, *, by: Principal | None = None) -> KnowledgeBase:
         """A new, empty base whose vectors are the current embedder's.
@@ -134,23 +140,25 @@ class Knowledge:
         """Delete `base` with everything in it.
 
         Raises:
-            PermissionDeniedError: it has rules or closed documents, and the reader does not read everything. That is
-                said whether or not something is hidden from them.
+            PermissionDeniedError: see `Permissions.check_deletion`.
         """
 
         def delete() -> None:
             with self._store.write() as conn:
-                if not reader.everything and self.permissions.guarded(base, conn):
-                    raise PermissionDeniedError(
-                        f"Who may read {base.name!r} is regulated: only an administrator may delete it.",
-                        where=base.name,
-                    )
+                self.permissions.check_deletion(base, reader, conn)
                 self._store.knowledge.delete(base.id, conn=conn)
                 details = {"name": base.name}
                 self._audit.record(Action.KNOWLEDGE_DELETED, by=by, subject=base.id, details=details, conn=conn)
             self._retriever.indexes.drop(base.id)
 
         await to_thread.run_sync(delete)
+
+    def used(self, base: str) -> None:
+        """Note that a base (by id) is in use, which puts its end off. Writes at most once a minute. Blocks."""
+        now = time.monotonic()
+        if now - self._used.get(base, -math.inf) > USED_SECONDS:
+            self._used[base] = now
+            self._store.knowledge.touch(base)
 
     async def documents(self, base: KnowledgeBase, *, reader: Reader, filter: Filter | None = None) -> list[Document]:  # noqa: A002
         """The documents of `base` that the reader may read, by source."""
@@ -243,7 +251,12 @@ class Knowledge:
         if view is None:
             view = await self.view(base, reader=reader, filter=filter)
         hits = await self._retriever.search(base, question, view=view, limit=limit, whole=whole)
-        return await to_thread.run_sync(self._still, hits, reader)
+
+        def read() -> list[Hit]:
+            self.used(base.id)
+            return self._still(hits, reader)
+
+        return await to_thread.run_sync(read)
 
     async def grown(
         self,

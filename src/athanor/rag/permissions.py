@@ -248,6 +248,18 @@ class Permissions:
         seen = self._store.knowledge.count_documents(base.id, view=anybody, conn=conn)
         return seen < self._store.knowledge.count_documents(base.id, conn=conn)
 
+    def check_deletion(self, base: KnowledgeBase, reader: Reader, conn: Connection) -> None:
+        """Let `reader` delete `base`, now or by giving it an end.
+
+        Raises:
+            PermissionDeniedError: it has rules or closed documents, and the reader does not read everything. That is
+                said whether or not something is hidden from them.
+        """
+        if not reader.everything and self.guarded(base, conn):
+            raise PermissionDeniedError(
+                f"Who may read {base.name!r} is regulated: only an administrator may delete it.", where=base.name
+            )
+
     def seen_items(self, job: Job, items: Sequence[JobItem], *, principal: Principal, reader: Reader) -> list[JobItem]:
         """Those of `items` that may be shown: the names of documents one may read, and of one's own uploads."""
         if reader.everything:

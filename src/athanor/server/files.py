@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Form, Query, UploadFile
 from starlette.responses import FileResponse, Response
 
-from athanor.errors import NotFoundError
+from athanor.errors import InputError, NotFoundError
 from athanor.gateway import App
 from athanor.governance import Right, may
 from athanor.server.auth import application, principal
@@ -24,11 +24,16 @@ router = APIRouter(prefix="/v1/files", tags=["files"])
 async def upload(
     file: UploadFile,
     purpose: str = Form("user_data"),
+    anchor: Annotated[Literal["created_at"] | None, Form(alias="expires_after[anchor]")] = None,
+    seconds: Annotated[int | None, Form(alias="expires_after[seconds]", ge=3600, le=2_592_000)] = None,
     app: App = Depends(application),
     who: Principal = Depends(principal),
 ) -> dict[str, Any]:
+    if (anchor is None) is not (seconds is None):
+        hint = "Send expires_after[anchor]=created_at and expires_after[seconds]=SECONDS."
+        raise InputError("An end has an anchor and seconds.", where="expires_after", hint=hint)
     name = PurePosixPath((file.filename or "upload").replace("\\", "/")).name or "upload"
-    return wire(await app.add_file(name, file.file, purpose=purpose, by=who))
+    return wire(await app.add_file(name, file.file, purpose=purpose, by=who, seconds=seconds))
 
 
 @router.get("", summary="List files, newest first")
@@ -95,6 +100,6 @@ def wire(file: File) -> dict[str, Any]:
         "filename": file.name,
         "purpose": file.purpose,
         "status": "processed",
-        "expires_at": None,
+        "expires_at": None if file.expires_at is None else int(file.expires_at),
         "status_details": None,
     }

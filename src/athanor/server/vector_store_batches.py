@@ -22,6 +22,7 @@ from athanor.server.vector_store_files import (
     file_row,
     listed,
     own_files,
+    passage_sizes,
 )
 from athanor.server.wire import FileBatchRequest
 from athanor.types import Job, JobState, KnowledgeBase, Principal, Reader
@@ -112,13 +113,14 @@ async def _rows(app: App, base: KnowledgeBase, job: Job, sees: Reader) -> list[d
     """The files of a batch. Deleted ones, and those whose documents were closed to the reader, are not among them."""
     documents = {d.file: d for d in await app.knowledge.documents(base, reader=sees) if d.file}
     lost = "cancelled" if job.state is JobState.CANCELLED else "failed"
+    sizes = await passage_sizes(app, base)
     rows = []
     for file_id in job.arguments["files"].values():
         if file_id in documents:
-            rows.append(document_row(base, documents[file_id]))
+            rows.append(document_row(base, documents[file_id], sizes))
         elif job.state is not JobState.DONE:
             status = "in_progress" if job.state in WAITING else lost
-            rows.append(file_row(base, file_id, 0, job.created_at, status, job.message))
+            rows.append(file_row(base, file_id, job.created_at, status, error=job.message, sizes=sizes))
     return rows
 
 
@@ -126,12 +128,14 @@ async def _batch(app: App, base: KnowledgeBase, job: Job, sees: Reader) -> dict[
     rows = await _rows(app, base, job, sees)
     states = ("in_progress", "completed", "failed", "cancelled")
     counts = {state: sum(row["status"] == state for row in rows) for state in states}
+    # Clients poll until nothing is in progress, and read the status then: the job itself may end a moment later.
+    waiting = "in_progress" if counts["in_progress"] or not rows else "completed"
     ended = {JobState.DONE: "completed", JobState.CANCELLED: "cancelled", JobState.FAILED: "failed"}
     return {
         "id": job.id,
         "object": "vector_store.files_batch",
         "created_at": int(job.created_at),
         "vector_store_id": base.id,
-        "status": ended.get(job.state, "in_progress"),
+        "status": ended.get(job.state, waiting),
         "file_counts": {**counts, "total": len(rows)},
     }

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends
 from athanor.errors import NotFoundError
 from athanor.gateway import App
 from athanor.governance import Right, may, require
+from athanor.observe import Action
 from athanor.rag import Ingestion
 from athanor.server.auth import application, principal
 from athanor.server.paging import PAGING, Paging, page
@@ -66,8 +67,16 @@ async def update(
     require(who, Right.BUILD)
     base = await app.knowledge.base(store, reader=sees)
     document = await _present(app, base, file, sees)
-    changed = await to_thread.run_sync(app.store.knowledge.set_attributes, document.id, body.attributes or {})
-    return document_row(base, changed)
+
+    def write() -> Document:
+        with app.store.write() as conn:
+            changed = app.store.knowledge.set_attributes(document.id, body.attributes or {}, conn=conn)
+            # Their names and no more: values may tell of the document.
+            names = {"before": sorted(document.attributes), "after": sorted(changed.attributes)}
+            app.audit.record(Action.ATTRIBUTES_CHANGED, by=who, subject=document.id, details=names, conn=conn)
+            return changed
+
+    return document_row(base, await to_thread.run_sync(write), await passage_sizes(app, base))
 
 
 @router.get("/files/{file}/content", summary="The text that was read from a file")
@@ -95,7 +104,8 @@ async def list_files(
     paging: Paging = PAGING,
 ) -> dict[str, Any]:
     base = await app.knowledge.base(store, reader=sees)
-    rows = [document_row(base, d) for d in await app.knowledge.documents(base, reader=sees) if d.file]
+    sizes = await passage_sizes(app, base)
+    rows = [document_row(base, d, sizes) for d in await app.knowledge.documents(base, reader=sees) if d.file]
     return listed(rows, filter, paging)
 
 
@@ -154,8 +164,8 @@ async def attach(
     """Queue the ingestion of uploads; `chunk_tokens` is the most tokens of a passage."""
     # The id keeps two uploads of one name apart, as this API promises.
     named = {f"{file.id}/{file.name}": file.id for file in files}
-    # The chunker aims at a size and goes up to 1.6 times it.
-    target = None if chunk_tokens is None else chunk_tokens * 5 // 8
+    # The chunker aims at a size and goes up to 1.6 times it. Written down in every case: it is told of the files.
+    target = app.settings.knowledge.chunk_tokens if chunk_tokens is None else chunk_tokens * 5 // 8
     return await app.ingestion.enqueue_files(base, named, attributes=attributes, chunk_tokens=target, by=who)
 
 
@@ -169,6 +179,22 @@ def uploads_of(app: App, documents: Sequence[Document]) -> dict[str, str]:
         if outer is not None and outer.file is not None:
             found[document.id] = outer.file
     return found
+
+
+async def passage_sizes(app: App, base: KnowledgeBase) -> dict[str, int]:
+    """Upload → the size of passages, in tokens, that its latest ingestion into `base` aims at, where that is known."""
+
+    def read() -> dict[str, int]:
+        found: dict[str, int] = {}
+        for job in app.store.jobs.list(kind=Ingestion.KIND, limit=1000):
+            size = job.arguments.get("chunk_tokens")
+            if size is None or job.arguments.get("knowledge_base") != base.id:
+                continue
+            for file in dict(job.arguments.get("files", {})).values():
+                found.setdefault(file, int(size))
+        return found
+
+    return await to_thread.run_sync(read)
 
 
 def listed(rows: list[dict[str, Any]], state: State | None, window: Paging) -> dict[str, Any]:
@@ -191,8 +217,9 @@ async def _present(app: App, base: KnowledgeBase, file: str, sees: Reader) -> Do
 
 async def _file(app: App, base: KnowledgeBase, file_id: str, sees: Reader) -> dict[str, Any]:
     document = await _of_file(app, base, file_id, sees)
+    sizes = await passage_sizes(app, base)
     if document is not None:
-        return document_row(base, document)
+        return document_row(base, document, sizes)
     try:
         file = await to_thread.run_sync(app.store.files.get, file_id)
     except NotFoundError:
@@ -204,31 +231,44 @@ async def _file(app: App, base: KnowledgeBase, file_id: str, sees: Reader) -> di
     asked = [job for job in jobs if file.id in dict(job.arguments.get("files", {})).values()]
     if not asked or asked[0].arguments["knowledge_base"] != base.id:
         raise _not_in(file_id)
-    waiting = asked[0].state in WAITING
-    return file_row(base, file.id, file.size, file.created_at, "in_progress" if waiting else "failed", asked[0].message)
+    if asked[0].state not in WAITING and (document := await _of_file(app, base, file_id, sees)) is not None:
+        return document_row(base, document, sizes)  # it came while the jobs were read
+    status = "in_progress" if asked[0].state in WAITING else "failed"
+    return file_row(base, file.id, file.created_at, status, error=asked[0].message, size=file.size, sizes=sizes)
 
 
 def _not_in(file: str) -> NotFoundError:
     return NotFoundError("This file is not in the knowledge base.", where=file)
 
 
-def document_row(base: KnowledgeBase, document: Document) -> dict[str, Any]:
-    status = STATES[document.status]
+def document_row(base: KnowledgeBase, document: Document, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """A document as a file of its base; `sizes` are `passage_sizes`."""
     assert document.file is not None
     return file_row(
-        base, document.file, document.size, document.created_at, status, document.error, document.attributes
+        base,
+        document.file,
+        document.created_at,
+        STATES[document.status],
+        error=document.error,
+        size=document.size,
+        sizes=sizes,
+        attributes=document.attributes,
     )
 
 
 def file_row(
     base: KnowledgeBase,
     file: str,
-    size: int,
     created: float,
     status: str,
-    error: str | None,
+    *,
+    sizes: Mapping[str, int],
+    error: str | None = None,
+    size: int = 0,
     attributes: Attributes | None = None,
 ) -> dict[str, Any]:
+    aim = sizes.get(file)
+    chunks = {"max_chunk_size_tokens": aim * 8 // 5, "chunk_overlap_tokens": 0} if aim is not None else None
     return {
         "id": file,
         "object": "vector_store.file",
@@ -238,4 +278,6 @@ def file_row(
         "status": status,
         "last_error": {"code": "invalid_file", "message": error} if status == "failed" else None,
         "attributes": dict(attributes or {}),
+        # "other": how it was cut is not known any more.
+        "chunking_strategy": {"type": "other"} if chunks is None else {"type": "static", "static": chunks},
     }

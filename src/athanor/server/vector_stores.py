@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 from anyio import to_thread
@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends
 
 from athanor.gateway import App
 from athanor.governance import Right, opens, require
+from athanor.observe import Action
 from athanor.server import vector_store_files
 from athanor.server.auth import application, principal
 from athanor.server.paging import PAGING, Paging, page
@@ -37,7 +38,7 @@ async def create(
     # Before the base is made: a file that is not there leaves no base behind.
     found = await vector_store_files.own_files(app, body.file_ids, who)
     base = await app.knowledge.create(body.name or new_id("kb"), by=who)
-    base = await _describe(app, base, body)
+    base = await _describe(app, base, body, who, sees)
     if found:
         await attach(app, base, found, who, chunk_tokens=tokens)
     return await _store(app, base, sees)
@@ -77,7 +78,7 @@ async def update(
     if body.name:
         may_name(own, body.name)
         base = await app.knowledge.rename(base, body.name, by=who)
-    return await _store(app, await _describe(app, base, body, sees), sees)
+    return await _store(app, await _describe(app, base, body, who, sees), sees)
 
 
 @router.delete("/{store}", summary="Delete a knowledge base and all its documents")
@@ -100,8 +101,10 @@ async def search(
 ) -> dict[str, Any]:
     base = await app.knowledge.base(store, reader=sees)
     condition = body.filters.filter() if body.filters else None
-    hits = await app.knowledge.search(base, body.text(), limit=body.max_num_results, reader=sees, filter=condition)
-    await to_thread.run_sync(app.store.knowledge.touch, base.id)
+    ranked = base
+    if body.ranking_options is not None and body.ranking_options.ranker == "none":
+        ranked = replace(base, settings=replace(base.settings, rerank=0.0))
+    hits = await app.knowledge.search(ranked, body.text(), limit=body.max_num_results, reader=sees, filter=condition)
     documents = {d.id: d for d in await app.knowledge.documents_of(hits, reader=sees)}
     uploads = await to_thread.run_sync(uploads_of, app, [*documents.values()])
     least = body.ranking_options.score_threshold if body.ranking_options else 0.0
@@ -141,22 +144,41 @@ def _place(hit: Hit) -> dict[str, Any]:
 
 
 async def _describe(
-    app: App, base: KnowledgeBase, body: VectorStoreRequest | VectorStoreUpdate, sees: Reader | None = None
+    app: App, base: KnowledgeBase, body: VectorStoreRequest | VectorStoreUpdate, who: Principal, sees: Reader
 ) -> KnowledgeBase:
-    """Write what the body says of `base`; what it leaves out stays."""
+    """Write what the body says of `base`; what it leaves out stays.
+
+    Raises:
+        PermissionDeniedError: it is to be deleted some day, which is not for those who may not delete it now.
+    """
     change: dict[str, Any] = {"description": body.description, "metadata": body.metadata}
     if "expires_after" in body.model_fields_set:
         change["expires_after"] = body.expires_after.days if body.expires_after else None
     if "expires_after" not in change and body.description is None and body.metadata is None:
         return base
-    made = await to_thread.run_sync(partial(app.store.knowledge.update, base.id, **change))
-    return made if sees is None else await app.knowledge.base(made.id, reader=sees)
+
+    def write() -> None:
+        with app.store.write() as conn:
+            if change.get("expires_after") is not None:
+                app.knowledge.permissions.check_deletion(base, sees, conn)
+            app.store.knowledge.update(base.id, **change, conn=conn)
+            fields = [name for name, value in change.items() if value is not None or name == "expires_after"]
+            app.audit.record(Action.KNOWLEDGE_CHANGED, by=who, subject=base.id, details={"fields": fields}, conn=conn)
+
+    await to_thread.run_sync(write)
+    return await app.knowledge.base(base.id, reader=sees)
 
 
 async def _store(app: App, base: KnowledgeBase, sees: Reader) -> dict[str, Any]:
-    # Its last use by others would tell a reader of what is hidden; the end of the base is everybody's.
     whole = await to_thread.run_sync(app.store.knowledge.get, base.id)
     ends = None if whole.expires_at is None else int(whole.expires_at)
+    days = whole.expires_after
+    told = ends
+    if days is not None and not sees.everything:
+        # The end is counted from the last use, which is others' business: a reader is told what follows from the
+        # making of the base, as long as that is still to come, and then no more than the days.
+        first = int(base.created_at + 86_400 * days)
+        told = first if first > time.time() else None
     counts = await app.knowledge.counts(base, reader=sees)
     return {
         "id": base.id,
@@ -175,8 +197,8 @@ async def _store(app: App, base: KnowledgeBase, sees: Reader) -> dict[str, Any]:
             "total": counts.in_progress + counts.ready + counts.failed,
         },
         "metadata": dict(base.metadata),
-        "expires_after": None if ends is None else {"anchor": "last_active_at", "days": whole.expires_after},
-        "expires_at": ends,
+        "expires_after": None if days is None else {"anchor": "last_active_at", "days": days},
+        "expires_at": told,
     }
 
 
