@@ -95,8 +95,8 @@ class Indexer:
             while group := await window.take():
                 texts = [embedded_text(read.document.title, passage) for read in group for passage in read.chunks]
                 vectors = await self._embed(texts)
-                await window.done()
                 await send.send(_Embedded(group=group, vectors=vectors))
+                await window.done()  # where commits are what takes long, groups are to grow
 
     async def _commit_all(self, receive: MemoryObjectReceiveStream[_Embedded]) -> None:
         async with receive:
@@ -106,7 +106,7 @@ class Indexer:
     async def _commit(self, group: list[Read], vectors: list[bytes]) -> None:
         def commit() -> set[str]:
             # Blobs first: a row must never refer to bytes that are not there.
-            stored = [self._store.blobs.put(read.text.encode("utf-8")) for read in group]
+            stored = ["" if read.listing else self._store.blobs.put(read.text.encode("utf-8")) for read in group]
             pictures = [[self._picture(picture) for picture in read.pictures] for read in group]
             # No listing: it names members that a reader of their container may not know of.
             signatures = [None if read.listing else signature(read.text) for read in group]
@@ -117,7 +117,8 @@ class Indexer:
                     rows = vectors[position : position + len(read.chunks)]
                     position += len(read.chunks)
                     if read.source.name in gone:
-                        self._store.knowledge.release({sha256, *(picture.sha256 for picture in shown)}, conn=conn)
+                        blobs = {sha256, *(picture.sha256 for picture in shown)} - {""}
+                        self._store.knowledge.release(blobs, conn=conn)
                         continue
                     self._gate.hold(read.source, conn)
                     document = self._store.knowledge.replace_document(

@@ -44,10 +44,12 @@ class Near(Repository):
         if signature is not None and len(signature) != 4 * VALUES:
             raise InputError(f"A signature has {4 * VALUES} bytes, not {len(signature)}.", where=document)
         with self._db.writing(conn) as c:
-            base = c.scalar(select(t.documents.c.base).where(t.documents.c.id == document))
-            if base is None:
+            query = select(t.documents.c.base.label("owner"), *t.signatures.c).outerjoin_from(t.documents, t.signatures)
+            row = c.execute(query.where(t.documents.c.id == document)).one_or_none()
+            if row is None:
                 return None
-            old = own = _signature(c, document)
+            base, old = row.owner, None if row.seq is None else row
+            own: Row[Any] | None = old
             if old is None or old.data != signature:
                 if old is not None:
                     _drop(c, old)
