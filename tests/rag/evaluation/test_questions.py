@@ -14,13 +14,15 @@ from athanor.rag.evaluation.corpus import Corpus, Place
 from athanor.rag.evaluation.drafts import copied, overlap
 from athanor.rag.evaluation.making import HARD
 from athanor.rag.evaluation.questions import Questions, Writer
-from athanor.rag.evaluation.unanswerable import foreign
+from athanor.rag.evaluation.unanswerable import foreign, withdrawn
 from athanor.rag.evaluation.written import fault, parsed
+from athanor.rag.repeats import speaks_of
 from athanor.rag.retrieve import Retriever
 from athanor.store import Store
 from athanor.types import Content, Job, KnowledgeBase, Question, Request
 from tests.rag.evaluation.filled import filled
 from tests.rag.fakes import WordEmbedder
+from tests.rag.test_retrieve import put
 
 pytestmark = pytest.mark.anyio
 
@@ -176,7 +178,32 @@ async def test_questions_of_other_topics_are_left_out_where_the_base_has_them(st
     corpus = Corpus(store, await filled(store, "eggs", {"eggs.txt": eggs}), 0)
     asked = list(foreign(corpus, corpus.chance("x")))
     assert len(asked) > 20
-    assert not any("egg" in one for one in asked)
+    assert not any("egg" in one for one, _ in asked)
+
+
+async def test_what_a_new_version_no_longer_says_becomes_a_question_without_an_answer(
+    store: Store, base: KnowledgeBase
+) -> None:
+    corpus = Corpus(store, base, 0)
+    assert list(withdrawn(corpus, corpus.chance("x"))) == []
+    gone = (
+        "Smugglers from Bornholm buried seven barrels of contraband whisky below the altar during the blockade of 1809."
+    )
+    document = await put(
+        store, base, "03.txt", f"{prose(3)}\n\n{gone} Nobody has found any of these barrels since then."
+    )
+    await put(store, base, "03.txt", prose(3))
+    corpus = Corpus(store, store.knowledge.get(base.id), 0)
+    ((text, made_of),) = withdrawn(corpus, corpus.chance("x"))
+    assert made_of == document.id
+    assert overlap(text, gone) > 0.5
+    made = service(store)
+    await made.enqueue(base, count=20)
+    await run(made, store)
+    (one,) = [one for one in store.questions.list(base.id) if document.id in one.id and not one.relevant]
+    with store.read() as conn:
+        found = store.erasure.speaking(speaks_of([document.id], []), conn)["questions"]
+    assert one.id in found, "an erasure finds what was made of a document by its id"
 
 
 async def test_a_model_writes_and_is_not_believed(store: Store, base: KnowledgeBase) -> None:

@@ -65,6 +65,19 @@ class Corpus:
         self.chance(document.id).shuffle(chunks)
         return chunks
 
+    def withdrawn(self) -> Iterator[tuple[Document, str]]:
+        """Paragraphs of the version before the current one that no document holds any more, in an order of the seed."""
+        found = self._store.knowledge.documents(self._base.id, status=DocumentStatus.READY, limit=ALL)
+        changed = [document for document in found if document.version > 1]
+        self.chance("withdrawn").shuffle(changed)
+        for document in changed:
+            before = self._store.knowledge.document_version(document.id, document.version - 1)
+            old = self._store.blobs.read(before.text_sha256).decode("utf-8")
+            now = " ".join(chunk.text for chunk in self._store.chunks.of_document(document.id))
+            for paragraph in old.split("\n\n"):
+                if len(paragraph) >= SHORTEST and paragraph not in now and overlap(paragraph, now) < 1.0:
+                    yield document, paragraph
+
     def chance(self, what: str) -> random.Random:
         """A source of chance that is the same for the same seed and the same `what`."""
         return random.Random(f"{self._seed}:{what}")  # noqa: S311

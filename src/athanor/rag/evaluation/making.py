@@ -12,7 +12,7 @@ from anyio import to_thread
 from athanor.engines import Embedder
 from athanor.rag.evaluation.corpus import Corpus, Place, sameness
 from athanor.rag.evaluation.neighbours import Neighbours
-from athanor.rag.evaluation.unanswerable import crossed, foreign
+from athanor.rag.evaluation.unanswerable import Asked, crossed, foreign, withdrawn
 from athanor.rag.evaluation.written import fault, parsed, request
 from athanor.rag.retrieve import Retriever
 from athanor.store import Store
@@ -150,23 +150,30 @@ class Making:
         left = min(self._unanswerable - (there - before), self._wanted - self._made)
         chance = self._corpus.chance("unanswerable")
         made: list[Question] = []
-        every = foreign(self._corpus, chance), crossed(self._corpus, self._answered, chance)
-        for text in chain.from_iterable(_by_turns(*every)):
+        every = (
+            withdrawn(self._corpus, chance),
+            foreign(self._corpus, chance),
+            crossed(self._corpus, self._answered, chance),
+        )
+        for text, document in chain.from_iterable(_by_turns(*every)):
             if len(made) >= left:
                 break
             if sameness(text) not in self._known:
                 self._known.add(sameness(text))
-                made.append(self._question(text, "", None))
+                made.append(self._question(text, "", None, document=document))
         self._keep(made)
         return len(made)
 
     # -- both
 
-    def _question(self, text: str, answer: str, place: Place | None, *, grade: float = 1.0) -> Question:
+    def _question(
+        self, text: str, answer: str, place: Place | None, *, grade: float = 1.0, document: str = ""
+    ) -> Question:
+        made_of = document if place is None else place.document.id
         digest = hashlib.sha256(f"{self._base.id}\0{text}".encode()).hexdigest()[:16]
         # The id of its document is in its own, so that an erasure finds it whatever words it has.
         return Question(
-            id=f"q_{digest}" if place is None else f"q_{digest}_{place.document.id}",
+            id=f"q_{digest}_{made_of}" if made_of else f"q_{digest}",
             base=self._base.id,
             text=text,
             relevant={} if place is None else {place.document.source: grade},
@@ -192,7 +199,7 @@ class Making:
         )
 
 
-def _by_turns(*every: Iterator[str]) -> Iterator[Iterator[str]]:
+def _by_turns(*every: Iterator[Asked]) -> Iterator[Iterator[Asked]]:
     """One of each in turn, until none has any."""
     left = list(every)
     while left:

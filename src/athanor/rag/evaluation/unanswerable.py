@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from athanor.rag.evaluation.corpus import Corpus
+from athanor.rag.evaluation.drafts import drafts
 from athanor.rag.lexical import match_terms
 
 FOREIGN = 0.5
 """Share of a question's words that a passage may hold, at most, where the question is of another topic."""
+
+WITHDRAWN = 0.75
+"""The same, where the question is of a passage that is gone: its document still speaks of the matter."""
 
 _TOPICS = (
     "How long should a soft-boiled egg cook?",
@@ -46,14 +50,32 @@ _TOPICS = (
 )
 
 
-def foreign(corpus: Corpus, chance: random.Random) -> Iterator[str]:
+Asked = tuple[str, str]
+"""A question, and the id of the document that it is made of, or nothing."""
+
+
+def foreign(corpus: Corpus, chance: random.Random) -> Iterator[Asked]:
     """Questions of other topics, as far as the base is not about one of them; in an order that `chance` draws."""
     for question in chance.sample(_TOPICS, len(_TOPICS)):
         if corpus.coverage(question) <= FOREIGN:
-            yield question
+            yield question, ""
 
 
-def crossed(corpus: Corpus, questions: Sequence[str], chance: random.Random) -> Iterator[str]:
+def withdrawn(corpus: Corpus, chance: random.Random) -> Iterator[Asked]:
+    """Questions about what an earlier version of a document said and no passage says now."""
+    for document, paragraph in corpus.withdrawn():
+        for draft in drafts(paragraph, document.title, rarity=_all_alike, chance=chance):
+            if draft.kind != "terms" and corpus.coverage(draft.text) <= WITHDRAWN:
+                yield draft.text, document.id
+                break
+
+
+def _all_alike(words: Sequence[str]) -> Mapping[str, float]:
+    """As rare as another: what tells a passage that is gone is in no passage."""
+    return dict.fromkeys(words, 1.0)
+
+
+def crossed(corpus: Corpus, questions: Sequence[str], chance: random.Random) -> Iterator[Asked]:
     """Near misses: questions of the base, each with a word of another one in place of its own rarest.
 
     No passage holds all of its words. That makes it likely, not sure, that none answers it.
@@ -67,7 +89,7 @@ def crossed(corpus: Corpus, questions: Sequence[str], chance: random.Random) -> 
         made = " ".join(theirs if word.strip("?.,").lower() == mine else word for word in question.split())
         made = made if made.endswith("?") or not question.endswith("?") else f"{made}?"
         if made.lower() != question.lower() and corpus.coverage(made) < 1.0:
-            yield made
+            yield made, ""
 
 
 def _rarest(corpus: Corpus, question: str) -> str | None:
