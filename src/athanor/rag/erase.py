@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from athanor.errors import NotFoundError
 from athanor.observe import Action, AuditLog
+from athanor.rag._erase_listing import check_alone, still_listed, strike
 from athanor.rag.index import decode
 from athanor.rag.indexes import Indexes
 from athanor.rag.permissions import no_match
@@ -69,15 +70,22 @@ class Eraser:
         forget: makes the answer cache forget everything and refuse answers that cite these documents (by id); gives how
             many it held that do.
         batches: folder of the results of batches that run.
+        uncopy: deletes what is kept of the repository with an origin; was there something.
     """
 
     def __init__(
-        self, store: Store, indexes: Indexes, forget: Callable[[Sequence[str]], int], batches: Path | None = None
+        self,
+        store: Store,
+        indexes: Indexes,
+        forget: Callable[[Sequence[str]], int],
+        batches: Path | None = None,
+        uncopy: Callable[[str], bool] | None = None,
     ) -> None:
         self._store = store
         self.indexes = indexes
         self._forget = forget
         self._batches = batches
+        self._uncopy = uncopy
         self._audit = AuditLog(store)
 
     def erase(self, base: KnowledgeBase, source: str, *, by: Principal | None = None) -> Receipt:
@@ -88,6 +96,7 @@ class Eraser:
 
         Raises:
             NotFoundError: there is no such document.
+            ConflictError: it is a member of an upload, which would stay.
         """
         found = self._find(base, source)
         held = {document.id: self._store.erasure.held(document.id) for document in found}
@@ -97,16 +106,19 @@ class Eraser:
         results = self._results(ids)
         self._store.tombstones.add(frozenset(ids))
         with self._store.write() as conn:
+            replaced = strike(self._store, found[0], conn)
             removed = self._remove(base, found, held, speaks, conn)
             for file, rest in results.items():
                 self._store.files.delete(file, conn=conn)
                 removed["batch results"] = removed.get("batch results", 0) + rest
             self._store.erasure.optimize(base.id, conn)
-            details = {"documents": ids, "sha256": sorted(_names(held)), "removed": removed}
+            details = {"documents": ids, "sha256": sorted(_names(held) | replaced), "removed": removed}
             self._audit.record(Action.DOCUMENT_ERASED, by=by, subject=found[0].id, details=details, conn=conn)
         removed["cached answers"] = self._forget(ids)
+        if self._uncopy is not None and self._uncopy(found[0].origin):
+            removed["copies of repositories"] = 1
         self.indexes.drop(base.id)
-        self._drop_blobs(_names(held))
+        self._drop_blobs(_names(held) | replaced)
         self._store.erasure.settle()
         receipt = Receipt(
             base=base.id,
@@ -157,6 +169,8 @@ class Eraser:
                 raise no_match(base, source) from None
             if found.knowledge_base != base.id:
                 raise no_match(base, source)
+        with self._store.read() as conn:
+            check_alone(self._store, found, conn)
         every, waiting = {found.id: found}, [found]
         while waiting:
             for member in self._store.knowledge.members(base.id, waiting.pop().source):
@@ -189,7 +203,7 @@ class Eraser:
         for file in files:
             self._store.files.delete(file, conn=conn)
         removed["uploaded files"] = len(files)
-        sources = {document.source for document in found}
+        sources = {name for document in found for name in (document.source, f"{document.source}/(contents)")}
         return removed | self._store.erasure.purge([d.id for d in found], sources, speaks, conn)
 
     def _results(self, ids: Sequence[str]) -> dict[str, int]:
@@ -234,6 +248,8 @@ class Eraser:
             there = [d for d in found if store.knowledge.document_by_source(base.id, d.source, conn=conn)]
             yield Check(where="by source", found=len(there), tried=len(found))
             yield Check(where="by id", found=sum(self._there(one, conn) for one in ids), tried=len(ids))
+            listed = still_listed(store, found[0], conn)
+            yield Check(where="listings of its containers", found=sum(listed), tried=len(listed))
             versions = [self._there(d.id, conn, v) for d in found for v in range(1, d.version + 1)]
             yield Check(where="versions", found=sum(versions), tried=len(versions))
             words = rare(texts)

@@ -13,6 +13,8 @@ LISTING = "text/x-athanor-listing"
 MOST = 10_000
 """Members that a listing names, and as many more that were not read; it counts them all."""
 _TAB = "\t"
+_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_HEAD = re.compile(r"[\d,]+ members?, [\d,]+ bytes unpacked")
 
 
 class Listing:
@@ -64,15 +66,17 @@ def paths(name: str) -> list[str]:
 
 def listing_for(base: KnowledgeBase, document: Document, text: str, reader: Reader) -> str:
     """`text` of `document` as `reader` may see it: as if the container did not hold what is closed to them."""
-    if document.mime != LISTING or reader.everything:
+    if document.mime != LISTING or all(reader.may_read(rule.access) for rule in base.rules):
         return text
-    lines = text.splitlines()[2:]
-    kept = [line for line in lines if _TAB not in line or reader.may_read(_access(base, document, line))]
-    return text if len(kept) == len(lines) else _again(kept)
+    # Its counts may be of more than it names, so they are made anew even where all that it names is open.
+    lines = [line for line in text.splitlines()[2:] if _TAB in line]
+    return _again([line for line in lines if reader.may_read(_access(base, document, line))])
 
 
 def struck(text: str, names: Collection[str]) -> str:
-    """A listing without these members, nor what they hold."""
+    """A listing without these members, nor what they hold. Another text stays as it is."""
+    if not _HEAD.match(text):
+        return text
     lines = text.splitlines()[2:]
     kept = [line for line in lines if not any(path in names for path in paths(line.partition(_TAB)[0]))]
     return text if len(kept) == len(lines) else _again(kept)
@@ -98,5 +102,5 @@ def _head(members: int, size: int, unread: int) -> str:
 
 
 def _line(name: str, size: int, note: str) -> str:
-    parts = [" ".join(name.split()), f"{size:,} bytes"]
-    return _TAB.join([*parts, " ".join(note.split())] if note else parts)
+    parts = [_BREAKS.sub(" ", name), f"{size:,} bytes"]
+    return _TAB.join([*parts, _BREAKS.sub(" ", note)] if note else parts)

@@ -144,6 +144,18 @@ class Erasure(Repository):
         at = func.instr if self._db.dialect == "sqlite" else func.strpos
         return {one for one in needles if conn.scalar(select(t.chunks.c.seq).where(at(column, one) > 0).limit(1))}
 
+    def texts(self, document: str, conn: Connection) -> set[str]:
+        """SHA-256 of the texts of all versions of a document (by id)."""
+        versions = t.document_versions.c
+        return {*conn.scalars(select(versions.text_sha256).where(versions.document == document))}
+
+    def retext(self, document: str, old: str, new: str, conn: Connection) -> None:
+        """Give the versions of a document (by id) that have the text `old` (SHA-256) the text `new`."""
+        own, versions = t.documents.c, t.document_versions.c
+        held = (versions.document == document, versions.text_sha256 == old)
+        conn.execute(update(t.document_versions).where(*held).values(text_sha256=new))
+        conn.execute(update(t.documents).where(own.id == document, own.text_sha256 == old).values(text_sha256=new))
+
     def referenced(self, names: Collection[str], conn: Connection) -> set[str]:
         """Those of the blobs `names` that a row refers to."""
         return referenced(conn, names)
