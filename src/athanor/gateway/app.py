@@ -247,7 +247,7 @@ def _compose(
         reranker=reranker,
         knowledge=knowledge,
         expiry=Expiry(store, retriever.indexes),
-        eraser=Eraser(store, retriever.indexes, cache.erase, settings.home / "batches"),
+        eraser=Eraser(store, retriever.indexes, cache.erase, settings.home / "batches", origins.forget),
         ingestion=ingestion,
         sources=Sources(store, ingestion, origins),
         contexts=contexts,
