@@ -16,6 +16,8 @@ from athanor.config import GitSettings
 from athanor.data import ParserLimits
 from athanor.data.git import Repository, copy_folder
 from athanor.errors import DocumentError, InputError, JobError, NotFoundError, PermissionDeniedError
+from athanor.rag.erase import Eraser
+from athanor.rag.indexes import Indexes
 from athanor.rag.ingestion import Ingestion
 from athanor.rag.origins import Origins
 from athanor.rag.sync import Sources
@@ -526,3 +528,15 @@ async def test_a_job_of_a_repository_needs_git(world: World, made: Made, monkeyp
         await world.origins.repository(source.origin).look()
     done = await world.run(job)
     assert (done.state, "not installed" in done.message) == (JobState.FAILED, True)
+
+
+async def test_an_erasure_takes_the_copy_of_the_repository_too(world: World, made: Made) -> None:
+    made.commit(a="The lamp burns.")
+    source = world.add(f"git:{made.path}")
+    await world.synced(source.origin)
+    folder = copy_folder(world.home / "git", source.origin)
+    indexes = Indexes(world.store, world.home / "vectors", pgvector=False)
+    receipt = Eraser(world.store, indexes, lambda _: 0, uncopy=world.origins.forget).erase(world.base, "a.md")
+    assert (receipt.complete, receipt.removed["copies of repositories"]) == (True, 1)
+    assert not folder.exists()
+    indexes.close()

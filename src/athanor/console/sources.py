@@ -116,16 +116,17 @@ class Sources:
         with dialog("Add a source") as made:
             made.classes("is-wide")
             with Tag("form", "a-stack", data_emit="source-add"):
-                what = "Git repository, or folder of the server" if folders else "Git repository"
-                _field("place", what, hint, required=True, data_focus="")
-                with (
-                    Tag("label", "a-label", text="Synchronise"),
-                    Tag("span", "a-pick"),
-                    Tag("select", "a-select", name="every"),
-                ):
-                    for value, text in _PAUSES:
-                        Tag("option", text=text, value=value, selected=value == "3600" or None)
-                _field("prefix", "Names of its documents begin with", "Nothing, or handbook/")
+                with Tag("div", "a-form"):
+                    what = "Git repository, or folder of the server" if folders else "Git repository"
+                    _field("place", what, hint, required=True, data_focus="")
+                    with (
+                        Tag("label", "a-label", text="Synchronise"),
+                        Tag("span", "a-pick"),
+                        Tag("select", "a-select", name="every"),
+                    ):
+                        for value, text in _PAUSES:
+                            Tag("option", text=text, value=value, selected=value == "3600" or None)
+                    _field("prefix", "Names of its documents begin with", "Nothing, or handbook/")
                 note = "Credentials never belong in the URL: git's own credential helper and SSH keys are used."
                 Tag("p", "a-small a-muted", text=note)
                 with Tag("div", "a-actions"):
