@@ -187,7 +187,7 @@ async def test_what_a_new_version_no_longer_says_becomes_a_question_without_an_a
     corpus = Corpus(store, base, 0)
     assert list(withdrawn(corpus, corpus.chance("x"))) == []
     gone = (
-        "Smugglers from Bornholm buried seven barrels of contraband whisky below the altar during the blockade of 1809. "
+        "Smugglers from Bornholm buried seven barrels of contraband whisky below an altar in the blockade of 1809. "
         "Divers from Gotland recovered two barrels of that whisky near the pier after the thaw of the following spring."
     )
     document = await put(store, base, "03.txt", f"{prose(3)}\n\n{gone}")

@@ -1,8 +1,8 @@
 """Tuning: the settings of a base, chosen by its own questions and taken only where the choice holds on others.
 
 Questions of people choose; made ones do not. Chosen by questions that rules make of its passages, the fusion trusts
-words alone, which costs people much on all three sets of `bench/tune.py`; mixed in with a tenth of the weight they
-still do harm. They are measured and shown.
+words alone, which costs people much on two of the three sets of `bench/tune.py` and something on the third; mixed in
+with a tenth of the weight they do harm on two. They are measured and shown.
 """
 
 from __future__ import annotations
