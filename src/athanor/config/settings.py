@@ -260,6 +260,8 @@ class KnowledgeSettings(Section):
     """A written sentence is supported from this groundedness on; unset takes the shipped value."""
     entailment: bool = True
     """Ask the chat model for its own judgement of a sentence in doubt, if its profile says that it is able."""
+    parser: Literal["own", "docling"] = "own"
+    """What reads DOCX and PPTX; `docling` needs its extra. All other formats are read by our own parsers."""
     ocr: Literal["auto", "off"] = "auto"
     """Read pages without text, and pictures, by tesseract where it is installed."""
     ocr_languages: str = Field(default="eng", pattern=r"^[A-Za-z0-9_]{2,40}(\+[A-Za-z0-9_]{2,40}){0,15}$")

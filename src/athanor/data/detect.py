@@ -78,18 +78,24 @@ class Seen:
     label: str = ""
 
 
-def registry() -> dict[str, Parser]:
+def registry(preferred: str = "") -> dict[str, Parser]:
     """All parsers by name. Ours come last, so that a plug-in for the same format goes before.
+
+    One that calls itself `optional` is left out unless it is the `preferred` one, which goes before all others.
 
     A plug-in that cannot be loaded is left out and named on stderr: it must not stop the reading of all else.
     """
     found: dict[str, Parser] = {}
     for name in names("parsers"):
         try:
-            found[name] = load("parsers", name)()
+            parser = load("parsers", name)()
+            if name == preferred or not getattr(parser, "optional", False):
+                found[name] = parser
         except Exception as error:
             print(f"The parser plug-in {name!r} cannot be loaded: {error}", file=sys.stderr)
-    ordered = sorted(found.items(), key=lambda item: type(item[1]).__module__.startswith("athanor."))
+    ordered = sorted(
+        found.items(), key=lambda item: (item[0] != preferred, type(item[1]).__module__.startswith("athanor."))
+    )
     return dict(ordered)
 
 

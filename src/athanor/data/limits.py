@@ -32,6 +32,8 @@ class ParserLimits:
     """Bytes that may be unpacked from one such file, at all depths."""
     depth: int = 3
     """Containers within each other: an archive in a mail in an archive is 3."""
+    parser: str = ""
+    """Name of the parser plug-in that goes before all others for the formats it reads."""
     ocr: bool = True
     """Read pages without text by OCR, where tesseract is installed."""
     ocr_languages: str = "eng"

@@ -93,7 +93,7 @@ def serve(requests: BinaryIO, answers: BinaryIO, limits: ParserLimits, walker: W
         name = request.name
         started = time.perf_counter()
         try:
-            parsers = parsers or lend(registry(), aids)
+            parsers = parsers or lend(registry(limits.parser), aids)
             aids.begin()
             if request.listing:
                 frame = _list(request, walker, answers, started)
