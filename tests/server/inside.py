@@ -71,9 +71,14 @@ async def working(app: App) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def inside(
-    home: Path, *, limits: Limits | None = None, price: Mapping[str, float] | None = None, **script: Any
+    home: Path,
+    *,
+    limits: Limits | None = None,
+    price: Mapping[str, float] | None = None,
+    settings: Mapping[str, object] | None = None,
+    **script: Any,
 ) -> AsyncIterator[Inside]:
-    """A server whose model `priced` answers by the rules of `script`."""
+    """A server whose model `priced` answers by the rules of `script`; `settings` are more of the server's own."""
     home.mkdir(parents=True, exist_ok=True)
     file = home / "script.json"
     file.write_bytes(orjson.dumps(script))
@@ -85,12 +90,13 @@ async def inside(
         "models.priced.grounded": "generative",
         "models.priced.price": dict(price or {}),
     }
+    arguments |= settings or {}
     if limits is not None:
         arguments |= {f"limits.{name}": getattr(limits, name) for name in limits.__slots__}
-    settings = load_settings(arguments=arguments, environment={}).settings
+    loaded = load_settings(arguments=arguments, environment={}).settings
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
-    async with open_app(settings, embedder=HashEmbedder(), reranker=OverlapReranker()) as app:
+    async with open_app(loaded, embedder=HashEmbedder(), reranker=OverlapReranker()) as app:
         # A machine that stands still for seconds must not find its connections closed between two requests.
         config = uvicorn.Config(
             front(create_app(app)), http=bounded(1000), log_level="warning", lifespan="off", timeout_keep_alive=120
