@@ -186,6 +186,7 @@ async def open_app(
             file_bytes=settings.ingest.max_file_mb << 20,
             members=settings.ingest.max_members,
             unpacked_bytes=settings.ingest.max_unpacked_mb << 20,
+            parser="" if settings.knowledge.parser == "own" else settings.knowledge.parser,
             ocr=settings.knowledge.ocr == "auto",
             ocr_languages=settings.knowledge.ocr_languages,
         )
