@@ -166,6 +166,8 @@ class Framework:
 
     name: str
     ingest: Ingest
+    tokens: int
+    """Of a passage at most: such that it makes about as many passages of the folder as we do."""
     note: str
 
 
@@ -173,16 +175,19 @@ FRAMEWORKS = (
     Framework(
         name="LlamaIndex",
         ingest=llamaindex,
+        tokens=240,
         note="SimpleDirectoryReader; SentenceSplitter; VectorStoreIndex in memory; batches of 10",
     ),
     Framework(
         name="LangChain",
         ingest=langchain,
+        tokens=320,
         note="DirectoryLoader with TextLoader; RecursiveCharacterTextSplitter; InMemoryVectorStore; batches of 32",
     ),
     Framework(
         name="Haystack",
         ingest=haystack,
+        tokens=200,
         note="TextFileToDocument; DocumentSplitter by words; InMemoryDocumentStore; batches of 32",
     ),
 )
@@ -228,9 +233,9 @@ def main(name: str, job: dict[str, Any]) -> None:
     counting.no_padding()
     cutting.enable_truncation(job["max_tokens"])
     embed = WAYS[job["way"]](job, cutting)
-    framework.ingest(Path(job["warm"]), job["tokens"], counting, embed)
+    framework.ingest(Path(job["warm"]), framework.tokens, counting, embed)
     began = time.perf_counter()
-    passages = framework.ingest(Path(job["folder"]), job["tokens"], counting, embed)
+    passages = framework.ingest(Path(job["folder"]), framework.tokens, counting, embed)
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     print("\n" + json.dumps({"seconds": seconds, "passages": passages, "peak_mb": round(peak)}))

@@ -39,10 +39,6 @@ from athanor.models import resolve_embedder
 from athanor.rag.ingest import embedded_text
 from athanor.worker import Runner
 
-TOKENS = 200
-"""Of a passage of a framework; it is what ours aim at."""
-
-
 class Memory:
     """Largest sum of resident memory of this process and those below it, sampled five times a second; bytes."""
 
@@ -138,7 +134,6 @@ def rounds_of(options: argparse.Namespace, frameworks: list[Framework], folder: 
     job: dict[str, Any] = {
         "folder": str(many),
         "warm": str(few),
-        "tokens": TOKENS,
         "model": str(embedder.model),
         "tokenizer": str(embedder.tokenizer),
         "max_tokens": embedder.profile.max_tokens,

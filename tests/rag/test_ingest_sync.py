@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import anyio
 import pytest
 
 import athanor.data.folder
+import athanor.rag._ingest_index
 from athanor.data import ParserPool
+from athanor.rag.ingest import embedded_text
 from athanor.rag.ingestion import Ingestion
+from athanor.rag.knowledge import Knowledge
+from athanor.rag.retrieve import Retriever
 from athanor.store import Store
-from athanor.types import KnowledgeBase
+from athanor.types import SYSTEM_READER, Access, Embeddings, KnowledgeBase, Reader
 from athanor.worker import Runner
 from tests.rag.fakes import WordEmbedder
 
@@ -139,3 +144,68 @@ async def test_passages_know_their_lines(world: World) -> None:
         last = text.count("\n", 0, chunk.end - 1) + 1
         assert chunk.line == first
         assert chunk.place == f"lines {first}–{last}"
+
+
+async def test_a_document_that_repeats_an_older_one_says_so(world: World) -> None:
+    text = "The keeper lit the lamp of the lighthouse at dusk, and every ship found its way home in the storm. " * 3
+    world.write("a.md", f"# Log\n\n{text}")
+    await world.sync()
+    world.write("b.md", f"# Log\n\n{text}\n\nPrinted twice.")
+    world.write("c.md", "# Other\n\nThe price of a contract rises by three per cent in the year that follows.")
+    await world.sync()
+    found = {d.source: d for d in world.store.knowledge.documents(world.base.id)}
+    assert [found[name].near for name in ("a.md", "b.md", "c.md")] == [None, found["a.md"].id, None]
+
+
+async def test_a_hidden_near_duplicate_is_not_told_of(world: World) -> None:
+    text = "The keeper lit the lamp of the lighthouse at dusk, and every ship found its way home in the storm. " * 3
+    for name in ("a.md", "b.md", "c.md"):
+        world.write(name, f"# Log {name}\n\n{text}")
+        await world.sync()
+    found = {d.source: d for d in world.store.knowledge.documents(world.base.id)}
+    assert found["b.md"].near == found["c.md"].near == found["a.md"].id
+    world.store.knowledge.set_access(found["a.md"].id, Access(readers=("group:hr",)))
+    service = Knowledge(world.store, world.embedder, Retriever(world.store, world.embedder))
+    limited = Reader(identities=frozenset({"group:staff"}))
+    seen = {d.source: d.near for d in await service.documents(world.base, reader=limited)}
+    assert seen == {"b.md": None, "c.md": found["b.md"].id}
+    assert (await service.document(found["b.md"].id, reader=limited)).near is None
+    assert (await service.document(found["c.md"].id, reader=limited)).near == found["b.md"].id
+    whole = {d.source: d.near for d in await service.documents(world.base, reader=SYSTEM_READER)}
+    assert whole["b.md"] == whole["c.md"] == found["a.md"].id
+
+
+class Slow(WordEmbedder):
+    """Answers nobody before two have asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+        self.two = anyio.Event()
+
+    async def embed(self, texts: Sequence[str], *, kind: Literal["query", "document"]) -> Embeddings:
+        self.calls += 1
+        if self.calls == 2:
+            self.two.set()
+        with anyio.fail_after(60):
+            await self.two.wait()
+        return await super().embed(texts, kind=kind)
+
+
+async def test_two_groups_are_embedded_at_once_and_each_vector_goes_to_its_passage(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(athanor.rag._ingest_index, "GROUP_CHUNKS", 2)
+    embedder = Slow()
+    world.ingestion._embedder = embedder
+    for number in range(12):
+        world.write(f"{number}.md", f"# T{number}\n\nWord{number} burns brightly in lamp{number}.")
+    assert (await world.sync())["documents"] == 12
+    base = world.base
+    changes = world.store.chunks.changes(base.id, 0)
+    width = len(changes.matrix) // len(changes.added)
+    vectors = {one: changes.matrix[at * width : (at + 1) * width] for at, one in enumerate(changes.added)}
+    for document in world.store.knowledge.documents(base.id):
+        for passage in world.store.chunks.of_document(document.id):
+            expected = await embedder.embed([embedded_text(document.title, passage)], kind="document")
+            assert vectors[passage.id] == expected.rows()[0]

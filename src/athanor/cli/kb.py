@@ -12,6 +12,7 @@ from athanor.cli.client import Workspace
 from athanor.cli.context import context
 from athanor.cli.evaluate import evaluate, rollback, versions
 from athanor.cli.output import as_json, show, size, talk, when
+from athanor.cli.set import set_settings
 from athanor.cli.sources import sources, sync
 from athanor.cli.tune import questions, tune
 
@@ -63,10 +64,15 @@ def documents(workspace: Workspace, name: str, *, as_json: bool) -> None:
     """List the documents of a knowledge base."""
     with workspace.client() as client:
         data = client.get(f"/api/knowledge/{name}/documents")["data"]
+    names = {d["id"]: d["source"] for d in data}
     rows = (
-        (d["source"], d["version"], d["status"], d["chunks"], size(d["size"]), d["error"] or "", d["id"]) for d in data
+        (
+            *(d["source"], d["version"], d["status"], d["chunks"], size(d["size"])),
+            *(names.get(d["near"], ""), d["error"] or "", d["id"]),
+        )
+        for d in data
     )
-    columns = ("SOURCE", "VERSION", "STATUS", "PASSAGES", "SIZE", "PROBLEM", "ID")
+    columns = ("SOURCE", "VERSION", "STATUS", "PASSAGES", "SIZE", "NEARLY THE SAME AS", "PROBLEM", "ID")
     show(data, json_=as_json, columns=columns, rows=rows, empty=f"{name} holds no documents.")
 
 
@@ -117,6 +123,7 @@ for _command in (
     questions,
     tune,
     context,
+    set_settings,
     check,
     sync,
     sources,

@@ -174,15 +174,16 @@ class _Page:
                     ):  # fmt: skip
                         Tag("th", css, text=name, scope="col")
                 with Tag("tbody"):
+                    names = {document.id: document.title or document.source for document in documents}
                     for document in documents[: self._rows]:
-                        self._row(document)
+                        self._row(document, names.get(document.near) if document.near else None)
             if len(documents) > self._rows:
                 with Tag("div", "a-pad"):
                     button(
                         f"Show more ({many(len(documents) - self._rows, 'document')} left)", self._more, css="is-small"
                     )
 
-    def _row(self, document: Document) -> None:
+    def _row(self, document: Document, near: str | None) -> None:
         state, color = STATES[document.status]
         with Tag("tr", data_document=document.source):
             with Tag("td"):
@@ -196,6 +197,8 @@ class _Page:
                     with Tag("div", "a-small a-muted"):
                         icon("key")
                         Tag("span", text=f" {_closed(document)}")
+                if near is not None:
+                    Tag("div", "a-small a-muted", text=f"Nearly the same as {near}")
                 if document.error:
                     Tag("div", "a-problem", text=document.error)
             with Tag("td", "is-state"):
