@@ -180,3 +180,22 @@ def test_pictures_and_what_is_said_of_them(tmp_path: Path) -> None:
         ("image/png", PNG, "The new office")
     ]
     assert document.pictures[0].start == len("Before")
+
+
+def test_comments_stand_at_the_end_and_tracked_changes_are_named(tmp_path: Path) -> None:
+    body = (
+        "<w:p><w:r><w:t xml:space='preserve'>The price is </w:t></w:r><w:commentRangeStart w:id='3'/>"
+        "<w:ins><w:r><w:t>ten pounds</w:t></w:r></w:ins><w:del><w:r><w:delText>nine</w:delText></w:r></w:del>"
+        "<w:commentRangeEnd w:id='3'/><w:r><w:t>.</w:t></w:r></w:p>"
+    )
+    said = paragraph("Ask Bob first.")
+    comments = (
+        f"<w:root><w:comment w:id='3' w:author='Ann'>{said}</w:comment><w:comment w:id='4'>{said}</w:comment></w:root>"
+    )
+    document = read(make_docx(tmp_path / "a.docx", body, parts={"word/comments.xml": comments}))
+    assert outline(document) == [
+        ("paragraph", "The price is ten pounds."),
+        ("quote", 'Comment by Ann on "ten pounds": Ask Bob first.'),
+        ("quote", "Comment: Ask Bob first."),
+    ]
+    assert document.warnings == ("It has tracked changes; it was read as if all were accepted.",)

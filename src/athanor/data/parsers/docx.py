@@ -1,8 +1,9 @@
 """Word documents (DOCX): the body's XML, read with lxml in document order.
 
 Text in links, tracked insertions, content controls, text boxes and footnotes is kept, and what is said of pictures;
-deleted text, comments, headers and footers are not. Sources: ECMA-376, part 1, sections 17.3 (paragraphs), 17.4
-(tables), 17.9 (numbering) and 20.4 (drawings).
+comments stand as quotes at the end, each with the words that it is about; deleted text, headers and footers are left
+out. Sources: ECMA-376, part 1, sections 17.3 (paragraphs), 17.4 (tables), 17.9 (numbering), 17.13 (comments) and 20.4
+(drawings).
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ _MIME = "application/vnd.openxmlformats-officedocument.wordprocessingml.document
 _SKIPPED = frozenset({f"{W}del", f"{W}moveFrom", f"{W}pPr", f"{W}rPr", f"{W}instrText", f"{W}delText", FALLBACK})
 _FIXED = {f"{W}tab": "\t", f"{W}br": "\n", f"{W}cr": "\n", f"{W}noBreakHyphen": "-", f"{W}ptab": "\t"}
 _ABOUT = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}docPr"
+_ABOUT_CHARACTERS = 200
+_OPEN = 20
+"""Comments on the same words, of which more are not told apart."""
 _OLD_PICTURE = "{urn:schemas-microsoft-com:vml}imagedata"
 
 
@@ -53,9 +57,12 @@ class DocxParser:
             reader.read(body)
             for kind in ("footnotes", "endnotes"):
                 reader.read_notes(read_xml(archive, f"word/{kind}.xml", name))
+            reader.read_comments(read_xml(archive, "word/comments.xml", name), body)
             title = reader.title or core_title(archive, name)
-        document = reader.out.build(title=title, mime=_MIME)
-        return document if document.title else reader.out.build(title=stem(name), mime=_MIME)
+        tracked = next(body.iter(f"{W}ins", f"{W}del", f"{W}moveFrom", f"{W}moveTo"), None) is not None
+        warnings = ("It has tracked changes; it was read as if all were accepted.",) if tracked else ()
+        document = reader.out.build(title=title, mime=_MIME, warnings=warnings)
+        return document if document.title else reader.out.build(title=stem(name), mime=_MIME, warnings=warnings)
 
 
 class _Reader:
@@ -95,6 +102,17 @@ class _Reader:
                 text = collapse(" ".join(_text(paragraph) for paragraph in note.iter(f"{W}p")))
                 if text:
                     self.out.add("paragraph", f"[{note.get(f'{W}id')}] {text}")
+
+    def read_comments(self, root: Any, body: Any) -> None:
+        """`Comment by Ann on "the words": text`, as a quote."""
+        comments = list(root.iter(f"{W}comment")) if root is not None else []
+        about = _commented(body) if comments else {}
+        for comment in comments:
+            text = collapse(" ".join(_text(paragraph) for paragraph in comment.iter(f"{W}p")))
+            author, words = collapse(comment.get(f"{W}author") or ""), about.get(comment.get(f"{W}id") or "", "")
+            by, on = f" by {author[:100]}" if author else "", f' on "{words}"' if words else ""
+            if text:
+                self.out.add("quote", f"Comment{by}{on}: {text}")
 
     def _paragraph(self, node: Any) -> None:
         properties = node.find(f"{W}pPr")
@@ -195,3 +213,20 @@ def _text(paragraph: Any, *, boxes: bool = False) -> str:
         elif node.tag not in _SKIPPED and (boxes or node.tag != f"{W}txbxContent") and node.tag != f"{W}p":
             stack.extend(reversed(node))
     return "".join(parts)
+
+
+def _commented(body: Any) -> dict[str, str]:
+    """Id of each comment → the words that it is about, at most `_ABOUT_CHARACTERS`."""
+    open_now: dict[str, list[str]] = {}
+    found: dict[str, str] = {}
+    for node in body.iter(f"{W}commentRangeStart", f"{W}commentRangeEnd", f"{W}t"):
+        key = node.get(f"{W}id") or ""
+        if node.tag == f"{W}commentRangeStart":
+            open_now[key] = []
+        elif node.tag == f"{W}commentRangeEnd":
+            found[key] = collapse("".join(open_now.pop(key, [])))[:_ABOUT_CHARACTERS]
+        else:
+            for pieces in list(open_now.values())[:_OPEN]:
+                if len(pieces) < _ABOUT_CHARACTERS:
+                    pieces.append((node.text or "")[:_ABOUT_CHARACTERS])
+    return found
