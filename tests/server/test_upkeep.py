@@ -91,3 +91,20 @@ async def test_a_damaged_index_file_is_found_and_made_anew(tmp_path: Path) -> No
             assert not report["sound"]
             _, report, _ = await server.call("GET", f"{PATH}/check", root)
             assert report["sound"]
+
+
+async def test_settings_are_changed_by_hand_as_a_new_version(tmp_path: Path) -> None:
+    async with inside(tmp_path / "home") as server:
+        await server.app.knowledge.ensure("docs")
+        _, root = server.key("root", RoleName.ADMIN)
+        _, ada = server.key("ada", RoleName.DEVELOPER)
+        assert (await server.call("PATCH", f"{PATH}/settings", ada, {"expand": 400}))[0] == 403
+        for wrong in ({"expand": -1}, {"dense_weight": 1.5}, {"colour": 1}, {"hops": 3}):
+            assert (await server.call("PATCH", f"{PATH}/settings", root, wrong))[0] in {400, 422}
+        _, made, _ = await server.call("PATCH", f"{PATH}/settings", root, {"expand": 400, "per_document": 2})
+        assert (made["version"], made["before"]) == (1, 0)
+        _, again, _ = await server.call("PATCH", f"{PATH}/settings", root, {"expand": 400})
+        assert again["version"] == 1, "nothing changed"
+        _, made, _ = await server.call("PATCH", f"{PATH}/settings", root, {"per_document": None})
+        base = server.app.store.knowledge.get("docs")
+        assert (base.version, base.settings.expand, base.settings.per_document) == (2, 400, None)

@@ -1,11 +1,12 @@
-"""`/api/knowledge/{base}/contexts` and `/check`: contexts that a model writes for passages; is a base sound.
+"""`/api/knowledge/{base}/contexts`, `/check` and `/settings`: contexts that a model writes for passages; is a base
+sound; how it is searched.
 
-Both read documents that are closed to others: this takes the right to administer.
+The first two read documents that are closed to others: all of this takes the right to administer.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -14,13 +15,14 @@ from fastapi import APIRouter, Depends
 
 from athanor.gateway import App
 from athanor.gateway.errand import run_errand
+from athanor.observe import Action
 from athanor.rag.check import check
 from athanor.rag.generate import room
 from athanor.rag.situate import LONGEST_PASSAGE, MAX_TOKENS
 from athanor.server.admin import admin
 from athanor.server.auth import application
 from athanor.server.reach import key, reach
-from athanor.server.wire.upkeep import ContextsBody
+from athanor.server.wire.upkeep import ContextsBody, SettingsBody
 from athanor.types import ApiKey, Job, Principal
 
 router = APIRouter(prefix="/api/knowledge", tags=["knowledge"], dependencies=[Depends(reach)])
@@ -61,6 +63,28 @@ async def check_base(base: str, app: App = Depends(application), _: Principal = 
     found = await to_thread.run_sync(app.store.knowledge.get, base)
     made = await to_thread.run_sync(check, app.store, app.eraser.indexes, found)
     return asdict(made) | {"sound": made.sound}
+
+
+@router.patch("/{base}/settings", summary="Change settings of retrieval: a new version of them, in use at once")
+async def change_settings(
+    base: str, body: SettingsBody, app: App = Depends(application), who: Principal = Depends(admin)
+) -> dict[str, Any]:
+    wanted = body.model_dump(exclude_unset=True, exclude={"note"})
+    values = {name: value for name, value in wanted.items() if value is not None or name == "per_document"}
+
+    def change() -> dict[str, Any]:
+        with app.store.write() as conn:
+            found = app.store.knowledge.get(base, conn=conn)
+            settings = replace(found.settings, **values)
+            if settings == found.settings:
+                return {"version": found.version, "before": found.version, "settings": asdict(settings)}
+            made = app.store.versions.add(found.id, settings, note=body.note or "Set by hand", conn=conn)
+            app.store.versions.use(found.id, made.version, conn=conn)
+            details = {"version": made.version, "before": found.version, **values}
+            app.audit.record(Action.KNOWLEDGE_TUNED, by=who, subject=found.id, details=details, conn=conn)
+        return {"version": made.version, "before": found.version, "settings": asdict(settings)}
+
+    return await to_thread.run_sync(change)
 
 
 def _job(job: Job) -> dict[str, Any]:
