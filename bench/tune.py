@@ -101,7 +101,7 @@ class Tuned:
         told = []
         for first, second in (parts, parts[::-1]):
             found = await self.climbed(first, start, most)
-            spent = {"before": await first.milliseconds(start), "winner": await first.milliseconds(found.winner)}
+            spent = await first.milliseconds({"before": start, "winner": found.winner})
             verdict = decide(found, people=True, milliseconds=spent, allow_slow=self._options.allow_slow)
             taken = found.winner if verdict.better else start
             ways = {"start": start, "default": DEFAULT_RETRIEVAL, "chosen": found.winner, "taken": taken}
@@ -113,7 +113,7 @@ class Tuned:
                     "taken": verdict.better,
                     "reason": verdict.reason,
                     "questions": len(first.questions),
-                    "milliseconds": {name: round(value, 1) for name, value in spent.items()},
+                    "milliseconds": spent,
                 }
             )
         scores = {way: np.concatenate(values) for way, values in columns.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -224,10 +224,10 @@ async def test_settings_that_came_into_use_meanwhile_are_not_overwritten(
     made = tuning(store, BlindEmbedder())
     measured = Measuring.milliseconds
 
-    async def meanwhile(self: Measuring, settings: RetrievalSettings, count: int = 20) -> float:
+    async def meanwhile(self: Measuring, every: Mapping[str, RetrievalSettings], count: int = 20) -> dict[str, float]:
         if store.knowledge.get(base.id).version == 0:
             store.versions.use(base.id, store.versions.add(base.id, RetrievalSettings(diversity=0.1)).version)
-        return await measured(self, settings, count)
+        return await measured(self, every, count)
 
     monkeypatch.setattr(Measuring, "milliseconds", meanwhile)
     await made.enqueue(base, by=admin)

@@ -117,7 +117,7 @@ class Tuning:
         found = await climb(measuring, base.settings, wanted, note)
         await self._tell(job, len(wanted), len(wanted), "Deciding")
         beside = await self._beside(base, made, found) if people else {}
-        spent = {name: await measuring.milliseconds(one) for name, one in _both(found).items()}
+        spent = await measuring.milliseconds(_both(found))
         verdict = decide(found, people=bool(people), milliseconds=spent, allow_slow=allow_slow)
         told = report(measuring, found, verdict) | {"counts": counts, "milliseconds": spent, "made": beside}
         version = None
