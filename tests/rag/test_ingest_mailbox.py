@@ -139,7 +139,7 @@ async def test_a_mailbox_goes_on_where_it_was_killed(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_a_large_mailbox_needs_bounded_memory(tmp_path: Path) -> None:
     size = int(os.environ.get("ATHANOR_MAILBOX_MB", "2048")) << 20
-    figures = await ingest(tmp_path, size, 1_000_000, 0.4)
+    figures = await ingest(tmp_path, size, int(os.environ.get("ATHANOR_ATTACHMENT_KB", "1000")) * 1000, 0.4)
     print(json.dumps({name: round(value, 1) for name, value in figures.items()}))
     assert figures["server"] < SERVER_BYTES
     assert figures["parser"] < PARSER_BYTES

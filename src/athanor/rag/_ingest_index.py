@@ -145,7 +145,7 @@ class Indexer:
                 read.settle()
         if gone:
             await self._tally.withdraw(len(group) - len(kept))
-        await self._tally.note("Indexing")
+        await self._tally.tick("Indexing")
 
     def _picture(self, picture: Picture) -> StoredPicture:
         sha256 = self._store.blobs.put(picture.data)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from functools import partial
 
 from anyio import to_thread
 
@@ -45,22 +44,25 @@ class Tally:
 
     async def note(self, message: str) -> None:
         """Show the figures, and what is done now."""
-        note = partial(
-            self._store.jobs.progress,
-            self.job.id,
-            self.job.lease_owner or "",
-            total=self.total,
-            done=self.done,
-            failed=self.failed,
-            message=f"{message}{self.where}",
-        )
+
+        def note() -> None:
+            with self._store.database.write(durable=False) as conn:
+                self._store.jobs.progress(
+                    self.job.id,
+                    self.job.lease_owner or "",
+                    total=self.total,
+                    done=self.done,
+                    failed=self.failed,
+                    message=f"{message}{self.where}",
+                    conn=conn,
+                )
+
+        self._ticked = time.monotonic()
         await to_thread.run_sync(note)
 
     async def tick(self, message: str) -> None:
         """As `note`, where that is not a moment ago."""
-        now = time.monotonic()
-        if now - self._ticked >= TICK_SECONDS:
-            self._ticked = now
+        if time.monotonic() - self._ticked >= TICK_SECONDS:
             await self.note(message)
 
     async def withdraw(self, count: int = 1) -> None:
@@ -74,7 +76,8 @@ class Tally:
         item = JobItem(job=self.job.id, key=name or source.name, state=state, message=message)
 
         def put() -> bool:
-            with self._store.write() as conn:
+            # What is durable later makes it durable too: a mailbox has thousands of these.
+            with self._store.database.write(durable=False) as conn:
                 if self._gate.gone([source], conn):
                     return False
                 self._store.jobs.put_items([item], conn=conn)

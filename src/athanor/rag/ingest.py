@@ -81,6 +81,7 @@ class IngestionRun:
             with anyio.CancelScope(shield=True):
                 await self._opener.abandon()
             raise
+        await self._tally.note("Indexing")
         return self._tally.result()
 
     async def _feed(
