@@ -22,7 +22,7 @@ POLL_SECONDS = 0.2
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--kb", "base", default="docs", show_default=True, help="The knowledge base; made if it is not there.")
-@click.option("--full", is_flag=True, help="Read every file, also where its size and times say that it is the same.")
+@click.option("--full", is_flag=True, help="Read and cut every file again, also where nothing of it changed.")
 @as_json
 @click.pass_obj
 def ingest(workspace: Workspace, folder: Path, base: str, *, full: bool, as_json: bool) -> None:
