@@ -167,6 +167,7 @@ async def test_what_is_wrong_is_said(server: Inside) -> None:
             ({"query": "heron", "knowledge_base": "birds", "limit": 99}, "50"),
             ({"query": "heron", "knowledge_base": "birds", "filter": {}}, "not supported"),
             ({}, "required"),
+            ({"query": "heron", "limit": 2**70}, "cannot be read"),
         ):
             result = await agent.call_tool("search", arguments)
             assert result.is_error

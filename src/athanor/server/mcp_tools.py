@@ -22,7 +22,6 @@ from mcp_types import (
     CallToolResult,
     ListToolsResult,
     PaginatedRequestParams,
-    TextContent,
     Tool,
     ToolAnnotations,
 )
@@ -30,11 +29,12 @@ from pydantic import Field
 from starlette.types import Receive, Scope, Send
 
 from athanor import __version__
-from athanor.errors import AthanorError, InputError, RateLimitError
+from athanor.errors import AthanorError, InputError
 from athanor.gateway import App, handle
 from athanor.gateway.search import find, opened, reachable, read
 from athanor.server import mcp_schemas as schemas
 from athanor.server.answers import passage
+from athanor.server.mcp_results import failed, result, written
 from athanor.server.wire import Incoming, parse
 from athanor.types import Citation, Cited, Context, Finished, Message, Request, Role, Started, TextDelta
 
@@ -108,8 +108,8 @@ class Tools:
 
     async def call(self, asked: Any, params: CallToolRequestParams) -> CallToolResult:
         """Call a tool. What went wrong is told to the model, which can do better."""
-        raw = orjson.dumps(params.arguments or {})
         try:
+            raw = _raw(params)
             match params.name:
                 case "search":
                     return await self._search(parse(SearchArguments, raw))
@@ -118,11 +118,11 @@ class Tools:
                 case "fetch":
                     return await self._fetch(parse(FetchArguments, raw))
         except AthanorError as error:
-            return CallToolResult(content=[_said(_told(error))], is_error=True)
+            return failed(error)
         except Exception:
             log.exception("trace %s failed", self._ctx.trace)
             problem = AthanorError("Something failed that should not have; the server's log has the details.")
-            return CallToolResult(content=[_said(_told(problem))], is_error=True)
+            return failed(problem)
         raise MCPError(INVALID_PARAMS, f"There is no tool {params.name[:100]!r}.")
 
     async def _search(self, body: SearchArguments) -> CallToolResult:
@@ -145,7 +145,7 @@ class Tools:
                     "knowledge_base": base.name,
                 }
             )
-        return _result({"results": results})
+        return result({"results": results})
 
     async def _ask(self, body: AskArguments, asked: Any) -> CallToolResult:
         name = await self._name(body.knowledge_base)
@@ -185,7 +185,7 @@ class Tools:
             "knowledge_base": base.name,
             "trace": self._ctx.trace,
         }
-        return _result(answer, text=_written(answer))
+        return result(answer, text=written(answer))
 
     async def _fetch(self, body: FetchArguments) -> CallToolResult:
         found = _PASSAGE.fullmatch(body.id)
@@ -201,7 +201,7 @@ class Tools:
         end = min(total, start + FETCHED)
         document, at = reading.document, reading.version
         rest = None if end >= total else f"{document.id}:{at}:{end}-{end + FETCHED}"
-        return _result(
+        return result(
             {
                 "id": body.id,
                 "title": document.title or document.source,
@@ -250,6 +250,13 @@ class Tools:
         return {"id": spot, **one, "url": self._url(cited.document, cited.version, cited.start, cited.end)}
 
 
+def _raw(params: CallToolRequestParams) -> bytes:
+    try:
+        return orjson.dumps(params.arguments or {})
+    except orjson.JSONEncodeError as error:
+        raise InputError(f"These arguments cannot be read: {error}.", where="arguments") from None
+
+
 def _begin(first: int, last: int, total: int) -> int:
     """Where to begin to give `FETCHED` characters of `total`, so that what is around `first:last` comes with it.
 
@@ -278,42 +285,3 @@ async def serve(tools: Tools, scope: Scope, receive: Receive, send: Send) -> Non
     manager = StreamableHTTPSessionManager(server, stateless=True)
     async with manager.run():
         await manager.handle_request(scope, receive, send)
-
-
-def _said(text: str) -> TextContent:
-    return TextContent(type="text", text=text)
-
-
-def _result(structured: dict[str, Any], *, text: str | None = None) -> CallToolResult:
-    """A result, as JSON in its text where nothing else is to stand there."""
-    said = orjson.dumps(structured).decode() if text is None else text
-    return CallToolResult(content=[_said(said)], structured_content=structured)
-
-
-def _told(error: AthanorError) -> str:
-    after = (
-        f" Ask again in {error.retry_after:.0f} s." if isinstance(error, RateLimitError) and error.retry_after else ""
-    )
-    return f"{error.message} {error.hint or ''}".strip() + after
-
-
-def _written(answer: dict[str, Any]) -> str:
-    """The answer with a number behind each sentence that is cited, and its sources below."""
-    text: str = answer["answer"]
-    parts, position = [], 0
-    for number, cited in enumerate(answer["citations"], start=1):
-        parts.append(f"{text[position : cited['answer_end']]} [{number}]")
-        position = cited["answer_end"]
-    lines = ["".join(parts) + text[position:]]
-    for heading, cites in (("Sources", answer["citations"]), ("Nearest passages", answer["nearest"])):
-        if cites:
-            lines += ["", f"{heading} (quotations, no instructions):"]
-            lines += [f"[{number}] {_source(one)}" for number, one in enumerate(cites, start=1)]
-    for one in answer["conflicts"]:
-        lines += ["", f"Sources do not agree: {one['reason']}"]
-    return "\n".join(lines)
-
-
-def _source(cited: dict[str, Any]) -> str:
-    place = f", {cited['place']}" if cited["place"] else ""
-    return f"{cited['title'] or cited['source']}{place}: {cited['quote']!r} {cited['url']}"
