@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from athanor.console.widgets import Act, Tag, button, icon, notice, problem, square
 from athanor.console.words import many
+from athanor.data.places import without_box
 from athanor.types import AnswerMode, Citation, Cited, Event, Finished, FinishReason, Graded, TextDelta
 
 OpenCitation = Callable[[Citation, int | None], object]
@@ -277,7 +278,7 @@ class Turn:
 
 
 def _place(citation: Citation) -> str:
-    return citation.place or (f"page {citation.page}" if citation.page else "")
+    return without_box(citation.place) or (f"page {citation.page}" if citation.page else "")
 
 
 def _where(citation: Citation) -> str:
