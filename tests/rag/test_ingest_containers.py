@@ -272,3 +272,12 @@ async def test_full_cuts_by_the_new_size_of_a_passage(world: World) -> None:
     assert documents(world)["x.md"].chunks == before
     await world.sync(full=True)
     assert documents(world)["x.md"].chunks < before
+
+
+async def test_a_member_without_its_container_is_a_fault_of_the_store(world: World) -> None:
+    pack(world.folder / "box.zip", {"a.md": "The lamp."})
+    await world.sync()
+    sound(world)
+    with world.store.write() as conn:
+        conn.exec_driver_sql("UPDATE documents SET container = 'gone.zip' WHERE source = 'box.zip/a.md'")
+    assert world.store.chunks.verify(world.base.id) == ["1 members have no container."]

@@ -108,7 +108,7 @@ async def ingest(home: Path, size: int, attachment: int, kill_at: float) -> dict
     kept = {
         d.id: d.updated_at for d in store.knowledge.documents(base.id, status=DocumentStatus.READY, limit=1_000_000)
     }
-    assert len(kept) >= box.mails * kill_at
+    assert len(kept) >= int(box.mails * kill_at)
 
     process = start(home)
     out, _ = process.communicate()
