@@ -1,6 +1,6 @@
 """Is the answer in what a model reads: with passages of several sizes, and with what is around them?
 
-    ATHANOR_DATA=... python bench/expand.py [--quick] [--json]
+    ATHANOR_DATA=... python bench/expand.py [--quick] [--json] [--passages 713] [--questions 800]
 
 SQuAD passages, 24 of a topic (k-means of their vectors; the file does not say which article they are of) as one
 document, so that a passage has neighbours: some on the same thing, some not. The product's chunks, both legs, fusion
@@ -128,12 +128,12 @@ def interval(values: list[float]) -> dict[str, float]:
     return {"value": round(float(data.mean()), 4), "low": round(float(low), 4), "high": round(float(high), 4)}
 
 
-async def run(folder: Path, data: Path, quick: bool) -> dict[str, Any]:
+async def run(folder: Path, data: Path, passages: int, asked: int) -> dict[str, Any]:
     bench = Bench(folder)
     collection = squad(data)
-    passages = 150 if quick else len(collection.documents)
+    passages = min(passages, len(collection.documents))
     questions = [q for q in collection.questions if q.answer and max(q.relevant) < passages]
-    questions = questions[:60] if quick else questions
+    questions = questions[:: max(1, len(questions) // asked)][:asked]
     collection = Collection(
         name="squad", documents=collection.documents[:passages], questions=questions, reference=collection.reference
     )
@@ -173,11 +173,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--passages", type=int, default=713)
+    parser.add_argument("--questions", type=int, default=800)
     options = parser.parse_args()
     if "ATHANOR_DATA" not in os.environ:
         raise SystemExit("Set ATHANOR_DATA to the folder of evaluation data.")
+    size = (150, 60) if options.quick else (options.passages, options.questions)
     with tempfile.TemporaryDirectory() as folder:
-        made = asyncio.run(run(Path(folder), Path(os.environ["ATHANOR_DATA"]), options.quick))
+        made = asyncio.run(run(Path(folder), Path(os.environ["ATHANOR_DATA"]), *size))
     if options.json:
         print(json.dumps(made, indent=2))
         return
