@@ -98,7 +98,7 @@ async def test_grades_go_through_every_door(tmp_path: Path) -> None:
 
 async def test_a_model_that_is_able_is_asked_and_billed(tmp_path: Path) -> None:
     """The rule that answers as judge is only reached if the sentence in doubt is put to the model."""
-    doubtful = "The heron nests near tall alders and the engineer never finished."
+    doubtful = "The heron nests in tall trees near the river."
     answer = {"pattern": "^" + QUESTION.replace("?", r"\?") + "$", "answer": doubtful}
     scores, tokens = [], []
     for number, verdict in enumerate(("true", "false")):
