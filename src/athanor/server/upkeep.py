@@ -13,6 +13,7 @@ from typing import Any
 from anyio import to_thread
 from fastapi import APIRouter, Depends
 
+from athanor.errors import InputError
 from athanor.gateway import App
 from athanor.gateway.errand import run_errand
 from athanor.observe import Action
@@ -23,7 +24,7 @@ from athanor.server.admin import admin
 from athanor.server.auth import application
 from athanor.server.reach import key, reach
 from athanor.server.wire.upkeep import ContextsBody, SettingsBody
-from athanor.types import ApiKey, Job, Principal
+from athanor.types import AnswerMode, ApiKey, Job, Principal
 
 router = APIRouter(prefix="/api/knowledge", tags=["knowledge"], dependencies=[Depends(reach)])
 
@@ -44,6 +45,12 @@ async def write_contexts(
     found = await to_thread.run_sync(app.store.knowledge.get, base)
     name = body.model or app.models.default
     profile = (await app.router.engine(name)).profile
+    if body.model is None and profile.grounded is not AnswerMode.GENERATIVE:
+        raise InputError(
+            f"{name!r} is not trusted to read passages; what it writes about them is of little use.",
+            where="model",
+            hint="Name an able model: 'athanor kb context NAME --model MODEL'.",
+        )
     space = room(profile.context, MAX_TOKENS + LONGEST_PASSAGE)
     return _job(await app.contexts.enqueue(found, model=name, room=space, key=own.id, limit=body.limit, by=who)) | {
         "model": name
