@@ -39,6 +39,7 @@ from athanor.models import resolve_embedder
 from athanor.rag.ingest import embedded_text
 from athanor.worker import Runner
 
+
 class Memory:
     """Largest sum of resident memory of this process and those below it, sampled five times a second; bytes."""
 
