@@ -97,25 +97,18 @@ async def test_grades_go_through_every_door(tmp_path: Path) -> None:
 
 
 async def test_a_model_that_is_able_is_asked_and_billed(tmp_path: Path) -> None:
-    """The rule that answers as judge is only reached if the sentence in doubt is put to the model."""
-    doubtful = "The heron nests in tall trees near the river."
-    answer = {"pattern": "^" + QUESTION.replace("?", r"\?") + "$", "answer": doubtful}
-    scores, tokens = [], []
-    for number, verdict in enumerate(("true", "false")):
-        rules = [answer, {"pattern": "(?s)heron", "answer": f'{{"supported": {verdict}}}'}]
-        async with filled(tmp_path / str(number), {"knowledge.unsupported": "mark"}, rules=rules) as server:
+    """Held to the schema of a judge, the scripted model says no: the least that the schema allows."""
+    rules = [{"pattern": "heron nest", "answer": "The heron nests in tall trees near the river."}]
+    scores, tokens = {}, {}
+    for asked in (True, False):
+        settings: dict[str, object] = {"knowledge.unsupported": "mark", "knowledge.entailment": asked}
+        async with filled(tmp_path / str(asked), settings, rules=rules) as server:
             _, ada = server.key("ada")
             _, said, _ = await server.chat(ada, QUESTION, model="birds")
-        scores.append(said["athanor"]["sentences"][0]["score"])
-        tokens.append(said["usage"]["completion_tokens"])
-    assert scores[0] > scores[1]
-    async with filled(
-        tmp_path / "off", {"knowledge.unsupported": "mark", "knowledge.entailment": False}, rules=[answer]
-    ) as server:
-        _, ada = server.key("ada")
-        _, said, _ = await server.chat(ada, QUESTION, model="birds")
-    assert scores[1] < said["athanor"]["sentences"][0]["score"] < scores[0]
-    assert said["usage"]["completion_tokens"] < min(tokens)
+        (sentence,) = said["athanor"]["sentences"]
+        scores[asked], tokens[asked] = sentence["score"], said["usage"]["prompt_tokens"]
+    assert 0 < scores[True] < scores[False] < 1
+    assert tokens[True] > tokens[False]
 
 
 async def test_any_text_is_graded_against_sources(tmp_path: Path) -> None:
