@@ -1,7 +1,7 @@
 """Choosing settings by scores of questions: what may be chosen from, and when one is better. Pure.
 
-A choice is judged on questions that it was not made on: the questions are cut into folds, the whole search is made
-without each fold in turn, and what it chose is held against the settings in use on the fold that was left out.
+A choice is made on one half of the questions and judged on the other alone. Folds that take turns would judge on all of
+them, but where every fold chooses the same, the questions that judge are those that chose, and luck gets through.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 from athanor.rag.arrays import Floats, np
 from athanor.types import DEFAULT_RETRIEVAL, Question, RetrievalSettings
 
-FOLDS = 5
 WEIGHTS = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 LEADS = (0.0, 0.03, 0.06, 0.1, 0.15)
 
@@ -40,15 +39,15 @@ def plain(settings: RetrievalSettings) -> RetrievalSettings:
     return replace(settings, **{name: getattr(DEFAULT_RETRIEVAL, name) for name in STAGES})
 
 
-def folds(questions: Sequence[Question], count: int = FOLDS) -> list[list[int]]:
-    """Indexes of `questions` in `count` parts. Questions about the same document are in the same one.
+def halves(questions: Sequence[Question]) -> tuple[list[int], list[int]]:
+    """Indexes of `questions` in two parts: to choose on, and to judge by. Those about one document are in the same.
 
     Which part that is follows from the document's name, so that a question more moves no other.
     """
-    parts: list[list[int]] = [[] for _ in range(count)]
+    parts: tuple[list[int], list[int]] = ([], [])
     for place, question in enumerate(questions):
         about = min(question.relevant).partition("#")[0]
-        parts[zlib.crc32(about.encode()) % count].append(place)
+        parts[zlib.crc32(about.encode()) % 2].append(place)
     return parts
 
 

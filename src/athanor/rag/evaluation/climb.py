@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from athanor.rag.arrays import Floats, np
-from athanor.rag.evaluation.choose import STAGES, folds, fusions, plain, preferred
+from athanor.rag.arrays import Floats
+from athanor.rag.evaluation.choose import STAGES, fusions, halves, plain, preferred
 from athanor.rag.evaluation.measure import BudgetSpent, Measuring
 from athanor.types import DEFAULT_RETRIEVAL, RetrievalSettings
 
@@ -20,13 +20,13 @@ class Climb:
 
     start: RetrievalSettings
     winner: RetrievalSettings
-    """Chosen on all questions."""
+    """Chosen on the questions that were not held out."""
     held_out: tuple[int, ...]
-    """Places of the questions that were in a fold, in the order of `before` and `after`."""
+    """Places of the questions that chose nothing, in the order of `before` and `after`."""
     before: Floats
-    """The score under `start` of each question that was held out."""
+    """Their scores under `start`."""
     after: Floats
-    """Its score under what was chosen without its fold."""
+    """Their scores under `winner`."""
     untried: tuple[str, ...] = ()
     """Choices for which there was no time."""
 
@@ -45,32 +45,23 @@ async def climb(measuring: Measuring, start: RetrievalSettings, wanted: Sequence
     """Search from `start`, coordinate by coordinate, in a `measuring` that is prepared.
 
     What there is no time for stays as it was.
-
-    The search is made once on all questions and once without each fold; a choice that was not made for every one of
-    these is made for none.
     """
-    parts = folds(measuring.questions)
-    everyone = [place for part in parts for place in part]
-    trains = [everyone, *([place for other in parts if other is not part for place in other] for part in parts)]
-    held = [start] * len(trains)
+    train, held_out = halves(measuring.questions)
+    winner = start
     await measuring.of(start)
     untried: list[str] = []
     for count, choice in enumerate(wanted):
         await note(choice, count)
         try:
-            held = [
-                await _chosen(measuring, settings, choice, train) for settings, train in zip(held, trains, strict=True)
-            ]
+            winner = await _chosen(measuring, winner, choice, train)
         except BudgetSpent:
             untried.append(choice)
-    order = [place for part in parts for place in part]
-    after = [(await measuring.of(settings))[part] for settings, part in zip(held[1:], parts, strict=True) if part]
     return Climb(
         start=start,
-        winner=held[0],
-        held_out=tuple(order),
-        before=(await measuring.of(start))[order],
-        after=np.concatenate(after) if after else np.zeros(0),
+        winner=winner,
+        held_out=tuple(held_out),
+        before=(await measuring.of(start))[held_out],
+        after=(await measuring.of(winner))[held_out],
         untried=tuple(untried),
     )
 

@@ -12,9 +12,8 @@ from athanor.rag.evaluation.climb import Climb
 from athanor.rag.evaluation.measure import Measuring
 from athanor.types import DEFAULT_RETRIEVAL
 
-LEAST = 50
-"""Questions of people without which nothing is changed. Of 60 draws of 30 questions from each of three sets, two, none
-and two would have changed the fusion, on average for the worse."""
+LEAST = 25
+"""Questions of people to judge by, without which nothing is changed; as many choose."""
 SLOW = 2.0
 """How many times as long as before a search may take without being asked for."""
 _SHOWN = 12
@@ -40,7 +39,8 @@ def decide(found: Climb, *, people: bool, milliseconds: Mapping[str, float], all
     if not people:
         return _no("The questions are made ones. They show what changes and not what is better.")
     if len(found.held_out) < LEAST:
-        return _no(f"{len(found.held_out)} questions of people are too few to choose by; {LEAST} are the least.")
+        count = len(found.held_out)
+        return _no(f"{count} questions of people to judge by are too few; {LEAST} are the least, and as many choose.")
     if found.winner == found.start:
         return _no("Nothing that was tried is clearly better.")
     gain = paired(found.before, found.after)
