@@ -28,12 +28,12 @@ from typing import Any
 import numpy as np
 
 from _sets import Collection, cranfield, fiqa, smaller, squad
-from athanor.rag.evaluation.bootstrap import interval, paired
+from athanor.rag.evaluation.bootstrap import figure, interval, paired
 from athanor.rag.evaluation.choose import difference
 from athanor.rag.evaluation.climb import Climb, choices, climb
 from athanor.rag.evaluation.measure import Measuring
 from athanor.rag.evaluation.questions import Questions
-from athanor.rag.evaluation.verdict import decide, figure
+from athanor.rag.evaluation.verdict import decide
 from athanor.types import DEFAULT_RETRIEVAL, KnowledgeBase, Question, RetrievalSettings
 from grounded import Bench
 from retrieval import Kept

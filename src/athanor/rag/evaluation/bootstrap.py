@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from athanor.rag.arrays import Floats, np
 
@@ -48,3 +48,8 @@ def quantile(values: Sequence[float] | Floats, share: float, *, seed: int = 0, r
     found = [float(np.quantile(sample[chance.integers(0, sample.size, sample.size)], share)) for _ in range(rounds)]
     low, high = np.quantile(found, [0.025, 0.975])
     return Figure(value=float(np.quantile(sample, share)), low=float(low), high=float(high))
+
+
+def figure(made: Figure) -> dict[str, float]:
+    """As figures are stored."""
+    return {name: round(value, 4) for name, value in asdict(made).items()}

@@ -7,12 +7,12 @@ was not given cites nothing wrong.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from athanor.rag.evaluation import match
 from athanor.rag.evaluation.asked import Asked, Found
-from athanor.rag.evaluation.bootstrap import Figure, interval, paired, quantile
+from athanor.rag.evaluation.bootstrap import figure, interval, paired, quantile
 from athanor.rag.evaluation.metrics import ndcg, recall, reciprocal_rank
 from athanor.types import Citation, Evaluation, Finished
 
@@ -152,8 +152,3 @@ def about(evaluation: Evaluation) -> dict[str, Any]:
         "questions": evaluation.questions,
         "created_at": evaluation.created_at,
     }
-
-
-def figure(made: Figure) -> dict[str, float]:
-    """As figures are stored."""
-    return {name: round(value, 4) for name, value in asdict(made).items()}

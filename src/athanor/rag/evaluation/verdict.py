@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from athanor.rag.evaluation.bootstrap import Figure, interval, paired
+from athanor.rag.evaluation.bootstrap import figure, interval, paired
 from athanor.rag.evaluation.choose import difference
 from athanor.rag.evaluation.climb import Climb
 from athanor.rag.evaluation.measure import Measuring
@@ -86,8 +86,3 @@ def report(measuring: Measuring, found: Climb, verdict: Verdict) -> dict[str, An
         "untried": [*found.untried],
         "table": table,
     }
-
-
-def figure(made: Figure) -> dict[str, float]:
-    """As figures are stored."""
-    return {"value": round(made.value, 4), "low": round(made.low, 4), "high": round(made.high, 4)}
