@@ -180,8 +180,8 @@ def survive(tmp_path: Path, kills: int) -> Hammer:
     return hammer
 
 
-def test_three_kills(tmp_path: Path) -> None:
-    survive(tmp_path, 3)
+def test_two_kills(tmp_path: Path) -> None:
+    survive(tmp_path, 2)
 
 
 @pytest.mark.slow

@@ -110,6 +110,7 @@ def test_an_old_version_of_a_document_can_still_be_read(server: Server, tmp_path
         assert [client.get(path, params={"version": v}).json()["text"] for v in (1, 2)] == texts
         assert client.get(path).json()["text"] == texts[1]
         assert client.get(path, params={"version": 3}).status_code == 404
+        (tmp_path / "fence.txt").write_text("The fence is green.")  # an emptied folder would keep what it had
         file.unlink()
         assert server.ingest(tmp_path, "gates")["result"]["removed"] == 1
         assert client.get(path, params={"version": 1}).status_code == 404
