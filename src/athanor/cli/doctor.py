@@ -21,6 +21,8 @@ from athanor.models import resolve_chat, resolve_embedder, resolve_reranker
 from athanor.store import Store, check_single_library
 
 _FREE_BYTES = 1 << 30
+_PROGRAMS = {"git": "repositories as sources", "tesseract": "text of scanned pages"}
+"""Program → what it is for."""
 
 # Module → (what it is for, extra, needed for the main job)
 _OPTIONAL = {
@@ -70,6 +72,7 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
     yield Finding("ok", "settings", str(workspace.loaded.file or "defaults"))
     yield from _home(settings)
     yield from _modules()
+    yield from _programs()
     yield from _weights(settings)
     yield from _store(settings)
     yield from _server(workspace)
@@ -96,6 +99,13 @@ def _modules() -> Iterator[Finding]:
         else:
             level = "problem" if needed else "note"
             yield Finding(level, purpose, f"{module} is not installed", f"pip install 'athanor[{extra}]'")
+
+
+def _programs() -> Iterator[Finding]:
+    for program, purpose in _PROGRAMS.items():
+        found = shutil.which(program)
+        mend = f"install {program} by the package manager of this system"
+        yield Finding("ok" if found else "note", purpose, found or f"{program} is not installed", "" if found else mend)
 
 
 def _weights(settings: Settings) -> Iterator[Finding]:
