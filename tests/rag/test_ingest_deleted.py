@@ -150,6 +150,18 @@ async def test_an_erasure_holds_and_no_text_is_left(world: Meanwhile, tmp_path: 
     sound(world)
 
 
+async def test_an_erasure_takes_the_name_out_of_a_job_that_was_cut_off(world: Meanwhile, tmp_path: Path) -> None:
+    world.write("a.md", "The lamp.")
+    await world.sync()
+    job = await world.ingestion.enqueue_folder(world.base, world.folder)
+    held = world.store.jobs.lease("cut off", seconds=60, kinds=[Ingestion.KIND])
+    assert held is not None
+    assert world.store.jobs.progress(job.id, "cut off", message="Reading a.md: 40%")
+    eraser = Eraser(world.store, Indexes(world.store, tmp_path / "vectors"), lambda _: 0)
+    await anyio.to_thread.run_sync(eraser.erase, world.base, "a.md")
+    assert world.store.jobs.get(job.id).message == ""
+
+
 async def test_what_a_deleted_container_held_does_not_come_back(world: Meanwhile) -> None:
     pack(world.folder / "box.zip", {"a.md": "The lamp.", "m.eml": mail("Hi", "The mail.", {"x.txt": "The x."})})
     await world.sync()

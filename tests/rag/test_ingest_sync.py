@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -209,3 +209,22 @@ async def test_two_groups_are_embedded_at_once_and_each_vector_goes_to_its_passa
         for passage in world.store.chunks.of_document(document.id):
             expected = await embedder.embed([embedded_text(document.title, passage)], kind="document")
             assert vectors[passage.id] == expected.rows()[0]
+
+
+async def test_a_long_document_tells_how_far_it_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.write("long.md", "The lamp burns bright.")
+    job = await world.ingestion.enqueue_folder(world.base, world.folder)
+    parse = world.ingestion._parsers.parse
+
+    async def slowly(path: Path, name: str, *, member: str | None = None, progress: Callable[[float], None]) -> Any:
+        progress(0.4)
+        with anyio.fail_after(60):
+            while "long.md: 40%" not in world.store.jobs.get(job.id).message:
+                await anyio.sleep(0.05)
+        return await parse(path, name, member=member)
+
+    monkeypatch.setattr(world.ingestion._parsers, "parse", slowly)
+    assert await Runner(world.store, {Ingestion.KIND: world.ingestion.run}).run_once()
+    done = world.store.jobs.get(job.id)
+    assert done.state == "done", done.message
+    assert "long.md" not in done.message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+import anyio
 from anyio import to_thread
 
 from athanor.errors import DocumentError
@@ -29,6 +30,7 @@ class Tally:
         self.where = ""
         """How far the container is that is looked through now."""
         self._ticked = 0.0
+        self._read: dict[str, float] = {}
 
     def result(self) -> Mapping[str, object]:
         """What the job gives when it is done."""
@@ -53,7 +55,7 @@ class Tally:
                     total=self.total,
                     done=self.done,
                     failed=self.failed,
-                    message=f"{message}{self.where}",
+                    message=f"{message}{self.where or self._pages()}",
                     conn=conn,
                 )
 
@@ -64,6 +66,27 @@ class Tally:
         """As `note`, where that is not a moment ago."""
         if time.monotonic() - self._ticked >= TICK_SECONDS:
             await self.note(message)
+
+    def heard(self, source: Source, share: float | None) -> None:
+        """So much of a long document is read, from 0 to 1; `None` is that it is not read any more."""
+        if share is None:
+            self._read.pop(source.called, None)
+        else:
+            self._read[source.called] = share
+
+    async def beat(self) -> None:
+        """Show how far long documents are, until cancelled."""
+        shown = ""
+        while True:
+            await anyio.sleep(TICK_SECONDS)
+            if (now := self._pages()) != shown:
+                shown = now
+                await self.tick("Reading")
+
+    def _pages(self) -> str:
+        """How far the long document is that is read first."""
+        name, share = next(iter(self._read.items()), ("", 0.0))
+        return f" {name}: {share:.0%}" if name else ""
 
     async def withdraw(self, count: int = 1) -> None:
         """So many documents are not wanted any more."""

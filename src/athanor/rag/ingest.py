@@ -71,12 +71,15 @@ class IngestionRun:
         queue, tasks = anyio.create_memory_object_stream[Task](AHEAD)
         send, receive = anyio.create_memory_object_stream[Read](4)
         try:
-            async with anyio.create_task_group() as group, send, receive, tasks:
-                group.start_soon(self._feed, sources, queue, send.clone(), group)
-                for _ in range(workers):
-                    group.start_soon(self._read_all, tasks.clone(), send.clone())
-                send.close()
-                await self._indexer.index_all(receive)
+            async with anyio.create_task_group() as beats:
+                beats.start_soon(self._tally.beat)
+                async with anyio.create_task_group() as group, send, receive, tasks:
+                    group.start_soon(self._feed, sources, queue, send.clone(), group)
+                    for _ in range(workers):
+                        group.start_soon(self._read_all, tasks.clone(), send.clone())
+                    send.close()
+                    await self._indexer.index_all(receive)
+                beats.cancel_scope.cancel()
         except BaseException:  # cancelled too, by a person or by the end of the process
             with anyio.CancelScope(shield=True):
                 await self._opener.abandon()
@@ -118,7 +121,11 @@ class IngestionRun:
 
     async def _read(self, source: Source) -> Read:
         """Parse and cut one source. Raises DocumentError."""
-        parsed = await self._parsers.parse(source.path, source.called, member=source.member)
+        heard = partial(self._tally.heard, source)
+        try:
+            parsed = await self._parsers.parse(source.path, source.called, member=source.member, progress=heard)
+        finally:
+            heard(None)
         if parsed.warnings:
             await self._tally.put_item(source, JobState.DONE, " ".join(parsed.warnings))
         return await self._cut(source, parsed)

@@ -88,7 +88,7 @@ class Erasure(Repository):
             gone[kind] = len(keys)
         items = t.job_items.c
         gone["job items"] = conn.execute(delete(t.job_items).where(items.key.in_(sources))).rowcount
-        gone["job arguments"] = self._unname(conn, set(sources))
+        gone["jobs"] = self._unname(conn, set(sources))
         conn.execute(update(t.documents).where(t.documents.c.near.in_(documents)).values(near=None))
         return gone
 
@@ -168,12 +168,19 @@ class Erasure(Repository):
 
     def _unname(self, conn: Connection, sources: set[str]) -> int:
         changed = 0
-        for row in conn.execute(select(t.jobs.c.id, t.jobs.c.arguments).where(t.jobs.c.kind == "ingest")).all():
+        columns = t.jobs.c
+        names = {source.rpartition("/")[2] for source in sources}
+        query = select(columns.id, columns.arguments, columns.message).where(columns.kind == "ingest")
+        for row in conn.execute(query).all():
+            values: dict[str, Any] = {}
             files = row.arguments.get("files")
             if files and sources.intersection(files):
                 left = {name: file for name, file in files.items() if name not in sources}
-                values = {"arguments": {**row.arguments, "files": left}}
-                conn.execute(update(t.jobs).where(t.jobs.c.id == row.id).values(**values))
+                values["arguments"] = {**row.arguments, "files": left}
+            if any(name in row.message for name in names):  # how far it was read when the job was cut off
+                values["message"] = ""
+            if values:
+                conn.execute(update(t.jobs).where(columns.id == row.id).values(**values))
                 changed += 1
         return changed
 
