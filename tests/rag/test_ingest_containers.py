@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import AsyncIterator, Mapping
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,9 +138,9 @@ async def test_an_unchanged_container_is_not_opened_and_a_changed_one_reads_what
     listed: list[str] = []
     parse, members = ParserPool.parse, ParserPool.members
 
-    async def noted(self: ParserPool, path: Path, name: str, *, member: str | None = None) -> object:
+    async def noted(self: ParserPool, path: Path, name: str, *, member: str | None = None, **more: Any) -> object:
         parsed.append(name)
-        return await parse(self, path, name, member=member)
+        return await parse(self, path, name, member=member, **more)
 
     def opened(self: ParserPool, path: Path, name: str, *, after: str | None = None) -> object:
         listed.append(name)

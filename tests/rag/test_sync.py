@@ -51,7 +51,7 @@ class PlainParsers:
 
     limits = ParserLimits()
 
-    async def parse(self, path: Path, name: str, *, member: str | None = None) -> ParsedDocument:
+    async def parse(self, path: Path, name: str, *, member: str | None = None, **more: Any) -> ParsedDocument:
         if name.endswith(".png"):
             raise DocumentError("It is a picture.", reason="unsupported_type", where=name)
         text = path.read_text()
