@@ -18,9 +18,10 @@ from athanor.rag.evaluation.asked import Asked
 from athanor.rag.evaluation.scores import about
 from athanor.server.admin import admin
 from athanor.server.auth import application
+from athanor.server.jobs import job_body
 from athanor.server.reach import key, reach
 from athanor.server.wire.evaluations import EvaluateBody, RollbackBody
-from athanor.types import DEFAULT_RETRIEVAL, ApiKey, Evaluation, Job, Principal, RetrievalSettings
+from athanor.types import DEFAULT_RETRIEVAL, ApiKey, Evaluation, Principal, RetrievalSettings
 
 router = APIRouter(prefix="/api/knowledge", tags=["evaluation"], dependencies=[Depends(reach)])
 
@@ -43,7 +44,7 @@ async def evaluate(
     job = await app.evaluations.enqueue(
         found, by=who, key=own, questions=questions, name=body.name, answers=body.answers, version=body.version
     )
-    return _job(job)
+    return job_body(job)
 
 
 @router.get("/{base}/evaluations", summary="Evaluations, newest first")
@@ -130,17 +131,3 @@ def _settings(settings: RetrievalSettings) -> dict[str, Any]:
 
 def _evaluation(one: Evaluation) -> dict[str, Any]:
     return about(one) | {"figures": dict(one.figures), "asked": len(one.details)}
-
-
-def _job(job: Job) -> dict[str, Any]:
-    return {
-        "id": job.id,
-        "kind": job.kind,
-        "state": job.state,
-        "message": job.message,
-        "total": job.total,
-        "done": job.done,
-        "failed": job.failed,
-        "result": dict(job.result),
-        "items": [],
-    }

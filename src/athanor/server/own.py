@@ -14,6 +14,7 @@ from athanor.errors import NotFoundError, PermissionDeniedError
 from athanor.gateway import App
 from athanor.governance import Right, may, opens, require
 from athanor.server.auth import application, principal
+from athanor.server.jobs import job_body
 from athanor.server.reach import key, reach, reader
 from athanor.server.sse import JSON
 from athanor.types import ALL_SCOPES, NO_LIMITS, ApiKey, Hit, Job, JobItem, Principal, Reader
@@ -214,21 +215,7 @@ async def _job(app: App, job: Job, who: Principal, sees: Reader) -> dict[str, An
         whole = app.store.jobs.get(job.id)
         return app.knowledge.permissions.seen_items(whole, app.store.jobs.items(job.id), principal=who, reader=sees)
 
-    items = await to_thread.run_sync(read)
-    return {
-        "id": job.id,
-        "kind": job.kind,
-        "state": job.state,
-        "message": job.message,
-        "total": job.total,
-        "done": job.done,
-        "failed": job.failed,
-        "attempts": job.attempts,
-        "result": dict(job.result),
-        "created_at": job.created_at,
-        "updated_at": job.updated_at,
-        "items": [{"key": i.key, "state": i.state, "message": i.message} for i in items if i.message],
-    }
+    return job_body(job, await to_thread.run_sync(read))
 
 
 def _hit(hit: Hit) -> dict[str, Any]:

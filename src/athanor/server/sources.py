@@ -12,6 +12,7 @@ from athanor.gateway import App
 from athanor.governance import Right, require
 from athanor.rag.sync_state import SourceStatus
 from athanor.server.auth import application, principal
+from athanor.server.jobs import job_body
 from athanor.server.reach import reach, reader
 from athanor.server.wire.sources import NewSource, SyncSources
 from athanor.types import Job, Principal, Reader
@@ -47,7 +48,7 @@ async def add_source(
         return made.origin, app.sources.sync(found, made.origin, full=body.full, reader=sees, by=who)
 
     origin, job = await to_thread.run_sync(add)
-    return {"origin": origin, "registered": not body.once, "job": _job(job)}
+    return {"origin": origin, "registered": not body.once, "job": job_body(job)}
 
 
 @router.post("/{base}/sources/sync", summary="Synchronise registered sources now")
@@ -65,7 +66,7 @@ async def sync_sources(
         named = [body.origin] if body.origin else [one.source.origin for one in app.sources.list(found, reader=sees)]
         return [app.sources.sync(found, origin, full=body.full, reader=sees, by=who) for origin in named]
 
-    return {"data": [_job(job) for job in await to_thread.run_sync(sync)]}
+    return {"data": [job_body(job) for job in await to_thread.run_sync(sync)]}
 
 
 @router.delete("/{base}/sources", summary="Keep a knowledge base in step with a source no longer")
@@ -99,19 +100,5 @@ def _source(status: SourceStatus) -> dict[str, Any]:
         "error": source.error,
         "documents": status.documents,
         "failed": status.failed,
-        "job": None if job is None else _job(job),
-    }
-
-
-def _job(job: Job) -> dict[str, Any]:
-    return {
-        "id": job.id,
-        "state": job.state,
-        "message": job.message,
-        "total": job.total,
-        "done": job.done,
-        "failed": job.failed,
-        "result": dict(job.result),
-        "items": [],
-        "updated_at": job.updated_at,
+        "job": None if job is None else job_body(job),
     }

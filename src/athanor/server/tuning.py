@@ -18,9 +18,10 @@ from athanor.rag.evaluation.measure import resolved
 from athanor.rag.evaluation.questions import How, Writer
 from athanor.server.admin import admin
 from athanor.server.auth import application
+from athanor.server.jobs import job_body
 from athanor.server.reach import key, reach
 from athanor.server.wire.tuning import GenerateBody, NewQuestion, NewQuestions, Origin, TuneBody
-from athanor.types import AnswerMode, ApiKey, Job, KnowledgeBase, Principal, Question
+from athanor.types import AnswerMode, ApiKey, KnowledgeBase, Principal, Question
 
 router = APIRouter(prefix="/api/knowledge", tags=["evaluation"], dependencies=[Depends(reach)])
 
@@ -67,7 +68,7 @@ async def generate(
     found = await to_thread.run_sync(app.store.knowledge.get, base)
     how, writer = await _writer(app, body, own)
     job = await app.questions.enqueue(found, count=body.count, how=how, writer=writer, seed=body.seed, by=who)
-    return _job(job) | {"how": how, "model": None if writer is None else writer.model}
+    return job_body(job) | {"how": how, "model": None if writer is None else writer.model}
 
 
 @router.delete("/{base}/questions/{question}", summary="Delete a question")
@@ -102,7 +103,7 @@ async def tune(
 ) -> dict[str, Any]:
     found = await to_thread.run_sync(app.store.knowledge.get, base)
     job = await app.tuning.enqueue(found, by=who, budget=body.budget, allow_slow=body.allow_slow, dry_run=body.dry_run)
-    return _job(job)
+    return job_body(job)
 
 
 async def _writer(app: App, body: GenerateBody, own: ApiKey) -> tuple[How, Writer | None]:
@@ -137,18 +138,4 @@ def _question(one: Question) -> dict[str, Any]:
         "relevant": dict(one.relevant),
         "answer": one.answer,
         "origin": one.origin,
-    }
-
-
-def _job(job: Job) -> dict[str, Any]:
-    return {
-        "id": job.id,
-        "kind": job.kind,
-        "state": job.state,
-        "message": job.message,
-        "total": job.total,
-        "done": job.done,
-        "failed": job.failed,
-        "result": dict(job.result),
-        "items": [],
     }

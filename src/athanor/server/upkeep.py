@@ -22,9 +22,10 @@ from athanor.rag.generate import room
 from athanor.rag.situate import LONGEST_PASSAGE, MAX_TOKENS
 from athanor.server.admin import admin
 from athanor.server.auth import application
+from athanor.server.jobs import job_body
 from athanor.server.reach import key, reach
 from athanor.server.wire.upkeep import ContextsBody, SettingsBody
-from athanor.types import AnswerMode, ApiKey, Job, Principal
+from athanor.types import AnswerMode, ApiKey, Principal
 
 router = APIRouter(prefix="/api/knowledge", tags=["knowledge"], dependencies=[Depends(reach)])
 
@@ -52,7 +53,7 @@ async def write_contexts(
             hint="Name an able model: 'athanor kb context NAME --model MODEL'.",
         )
     space = room(profile.context, MAX_TOKENS + LONGEST_PASSAGE)
-    return _job(await app.contexts.enqueue(found, model=name, room=space, key=own.id, limit=body.limit, by=who)) | {
+    return job_body(await app.contexts.enqueue(found, model=name, room=space, key=own.id, limit=body.limit, by=who)) | {
         "model": name
     }
 
@@ -62,7 +63,7 @@ async def remove_contexts(
     base: str, app: App = Depends(application), who: Principal = Depends(admin)
 ) -> dict[str, Any]:
     found = await to_thread.run_sync(app.store.knowledge.get, base)
-    return _job(await app.contexts.enqueue(found, model=None, by=who))
+    return job_body(await app.contexts.enqueue(found, model=None, by=who))
 
 
 @router.get("/{base}/check", summary="Is the base sound: rows, words, files, vector index")
@@ -92,17 +93,3 @@ async def change_settings(
         return {"version": made.version, "before": found.version, "settings": asdict(settings)}
 
     return await to_thread.run_sync(change)
-
-
-def _job(job: Job) -> dict[str, Any]:
-    return {
-        "id": job.id,
-        "kind": job.kind,
-        "state": job.state,
-        "message": job.message,
-        "total": job.total,
-        "done": job.done,
-        "failed": job.failed,
-        "result": dict(job.result),
-        "items": [],
-    }
