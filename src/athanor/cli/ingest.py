@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from athanor.cli.client import Client, Workspace
+from athanor.cli.jobs import watched
 from athanor.cli.output import as_json, talk
-
-POLL_SECONDS = 0.2
 
 
 @click.command()
@@ -46,24 +43,7 @@ def run(client: Client, base: str, folder: Path, *, full: bool = False) -> dict[
 
 def follow(client: Client, job: dict[str, Any]) -> dict[str, Any]:
     """Show a job until it ends, and print what went wrong file by file; the job at its end."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=talk(), transient=True) as progress:
-        task = progress.add_task("Ingesting", total=None)
-        while job["state"] in {"queued", "running"}:
-            time.sleep(POLL_SECONDS)
-            job = client.get(f"/api/jobs/{job['id']}")
-            progress.update(
-                task,
-                description=escape(job["message"] or "Ingesting"),
-                total=job["total"] or None,
-                completed=job["done"] + job["failed"],
-            )
+    job = watched(client, job, waiting="Ingesting")
     report(job)
     return job
 

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from athanor.cli.client import Client
 from athanor.cli.output import print_json, talk
@@ -15,22 +15,29 @@ from athanor.cli.output import print_json, talk
 POLL_SECONDS = 0.2
 
 
-def finished(client: Client, job: dict[str, Any], *, json_: bool) -> dict[str, Any]:
-    """The job at its end, with a bar meanwhile. Leaves with 1 where it failed."""
+def watched(client: Client, job: dict[str, Any], *, waiting: str = "Waiting") -> dict[str, Any]:
+    """The job at its end, however it ended, with a bar meanwhile."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=talk(), transient=True) as progress:
-        task = progress.add_task("Waiting", total=None)
+        task = progress.add_task(waiting, total=None)
         while job["state"] in {"queued", "running"}:
             time.sleep(POLL_SECONDS)
             job = client.get(f"/api/jobs/{job['id']}")
-            shown = escape(job["message"] or "Waiting")
-            progress.update(task, description=shown, total=job["total"] or None, completed=job["done"])
+            shown = escape(job["message"] or waiting)
+            done = job["done"] + job["failed"]
+            progress.update(task, description=shown, total=job["total"] or None, completed=done)
+    return job
+
+
+def finished(client: Client, job: dict[str, Any], *, json_: bool) -> dict[str, Any]:
+    """The job at its end, with a bar meanwhile. Leaves with 1 where it failed."""
+    job = watched(client, job)
     if job["state"] != "done":
         if json_:
             print_json(job)

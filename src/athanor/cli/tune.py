@@ -11,7 +11,6 @@ import click
 from athanor.cli.client import Client, Workspace
 from athanor.cli.jobs import finished
 from athanor.cli.output import as_json, print_json, show, talk, told
-from athanor.rag.evaluation.sets import read_questions
 
 _AT_ONCE = 1000
 """Questions in one call."""
@@ -103,6 +102,8 @@ def _accepted(job: Mapping[str, Any], *, json_: bool) -> None:
 
 
 def _add(client: Client, path: str, file: Path, *, json_: bool) -> None:
+    from athanor.rag.evaluation.sets import read_questions  # noqa: PLC0415  it imports numpy
+
     found = read_questions(file)
     known = [one for one in found.questions if one.unanswerable or one.relevant or one.answer]
     rows = [{"text": one.text, "relevant": dict(one.relevant), "answer": one.answer} for one in known]
