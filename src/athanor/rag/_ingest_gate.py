@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from athanor.rag._ingest_source import Source, blank
 from athanor.rag.listing import Listing, paths
+from athanor.rag.origins import origin_of
 from athanor.rag.permissions import access_for
 from athanor.store import Store
 from athanor.types import Access, Document, Job, KnowledgeBase
@@ -27,8 +28,7 @@ class Gate:
         """Id."""
         self._store = store
         self._job = job
-        folder = job.arguments.get("folder")
-        self.origin = f"folder:{folder}" if folder else str(job.arguments.get("origin", "upload"))
+        self.origin = origin_of(job.arguments)
         self.asked: int = job.arguments.get("revision", base.revision)
         """Revision of the base at which the job was asked for."""
 

@@ -11,7 +11,7 @@ from anyio import to_thread
 
 from athanor.engines import Embedder, Reranker
 from athanor.rag.arrays import Floats, Matrix, np
-from athanor.rag.evaluation.asked import Found, Names
+from athanor.rag.evaluation.asked import Asked, Found, Names
 from athanor.rag.evaluation.choose import plain
 from athanor.rag.evaluation.metrics import ndcg
 from athanor.rag.index import decode
@@ -229,7 +229,7 @@ def name(hit: Hit, *, by_passage: bool) -> str:
     return f"{hit.source}#{hit.chunk.id}" if by_passage else hit.source
 
 
-def resolved(store: Store, base: KnowledgeBase, questions: Sequence[Question]) -> list[Found]:
+def resolved(store: Store, base: KnowledgeBase, questions: Sequence[Question | Asked]) -> list[Found]:
     """What the questions name, as sources and passages of `base`. Blocks."""
     named = {key.rpartition("#")[2] for one in questions for key in one.relevant if "#" in key}
     passages = {chunk.id for chunk in store.chunks.get(base.id, sorted(named))}

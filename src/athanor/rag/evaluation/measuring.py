@@ -11,11 +11,10 @@ import orjson
 from anyio import to_thread
 
 from athanor.errors import AthanorError, BudgetError, JobError, NotFoundError, PermissionDeniedError, StoreError
-from athanor.rag.evaluation.asked import Asked, Found, Names
-from athanor.rag.evaluation.measure import WANTED, name
+from athanor.rag.evaluation.asked import Asked, Found
+from athanor.rag.evaluation.measure import WANTED, name, resolved
 from athanor.rag.evaluation.scores import Given, answering, ranking
 from athanor.rag.knowledge import checked_query
-from athanor.rag.permissions import ALL
 from athanor.rag.retrieve import Retriever
 from athanor.store import Store
 from athanor.types import Job, JobItem, JobState, KnowledgeBase
@@ -47,10 +46,8 @@ class Measurement:
         self._store = store
         self._retriever = retriever
         self._answer = answer
-        documents = store.knowledge.documents(base.id, limit=ALL)
-        named = {key.rpartition("#")[2] for one in questions for key in one.relevant if "#" in key}
-        names = Names(documents, {chunk.id for chunk in store.chunks.get(base.id, sorted(named))})
-        self._found = {one.id: names.of(one.relevant) for one in questions}
+        found = resolved(store, base, questions)
+        self._found = {one.id: what for one, what in zip(questions, found, strict=True)}
         self._details = self._before()
         self._unsaved: list[Entry] = []
         self._saved_at = 0.0
