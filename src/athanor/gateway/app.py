@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import anyio
 from anyio import to_thread
@@ -260,15 +260,20 @@ def _compose(
         cache=cache,
         limits=limits,
         guards=Chain(),
-        handlers={
-            Ingestion.KIND: ingestion.run,
-            Contexts.KIND: contexts.run,
-            Questions.KIND: questions.run,
-            Tuning.KIND: tuning.run,
-            Evaluations.KIND: evaluations.run,
-            Batches.KIND: batches.run,
-        },
+        handlers=_handlers(ingestion, contexts, questions, tuning, evaluations, batches),
     )
+
+
+class _Work(Protocol):
+    """A part that does jobs of one kind."""
+
+    KIND: str
+
+    async def run(self, job: Job, /) -> Mapping[str, object]: ...
+
+
+def _handlers(*parts: _Work) -> Mapping[str, Handler]:
+    return {part.KIND: part.run for part in parts}
 
 
 def _redactors() -> list[Redact]:
