@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
 import pytest
 
-import athanor.data.folder
-from athanor.data import ParserPool
 from athanor.errors import ConflictError
 from athanor.rag.erase import Eraser
 from athanor.rag.indexes import Indexes
@@ -18,32 +15,12 @@ from athanor.rag.listing import MOST, Listing, listing_for
 from athanor.rag.permissions import Permissions
 from athanor.types import OPEN, SYSTEM_READER, Access, AccessRule, Reader
 from athanor.worker import Runner
-from tests.rag.test_ingest_containers import documents, mail, pack, sound, text_of
-from tests.rag.test_ingest_deleted import upload
-from tests.rag.test_ingest_sync import World
+from tests.rag.ingest_world import World, anyio_backend, documents, mail, pack, parsers, sound, text_of, upload, world
+
+__all__ = ["anyio_backend", "parsers", "world"]
 
 pytestmark = pytest.mark.anyio
 BOARD = Access(readers=("principal:board",))
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """One event loop for the module, so that its tests share the parsers."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def parsers() -> AsyncIterator[ParserPool]:
-    async with ParserPool() as made:
-        yield made
-
-
-@pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parsers: ParserPool) -> AsyncIterator[World]:
-    monkeypatch.setattr(athanor.data.folder, "RACY_SECONDS", 0.0)
-    made = World(tmp_path, parsers)
-    yield made
-    made.store.close()
 
 
 def eraser(world: World, home: Path) -> Eraser:

@@ -2,74 +2,19 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import AsyncIterator, Mapping
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import athanor.data.folder
 from athanor.data import ParserPool
 from athanor.rag.listing import LISTING
-from athanor.types import Document
-from tests.rag.test_ingest_sync import World
+from tests.rag.ingest_world import World, anyio_backend, documents, mail, mailbox, pack, parsers, sound, text_of, world
+
+__all__ = ["anyio_backend", "parsers", "world"]
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """One event loop for the module, so that its tests share the parsers."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def parsers() -> AsyncIterator[ParserPool]:
-    async with ParserPool() as made:
-        yield made
-
-
-@pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parsers: ParserPool) -> AsyncIterator[World]:
-    monkeypatch.setattr(athanor.data.folder, "RACY_SECONDS", 0.0)
-    made = World(tmp_path, parsers)
-    yield made
-    made.store.close()
-
-
-def pack(path: Path, members: Mapping[str, str | bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in members.items():
-            archive.writestr(name, text)
-    return path
-
-
-def mail(subject: str, text: str, attachments: Mapping[str, str] | None = None) -> bytes:
-    message = EmailMessage()
-    message["From"], message["To"], message["Subject"] = "ann@example.org", "bob@example.org", subject
-    message.set_content(text)
-    for name, content in (attachments or {}).items():
-        message.add_attachment(content, filename=name)
-    return message.as_bytes()
-
-
-def mailbox(*mails: bytes) -> bytes:
-    return b"".join(b"From ann@example.org Tue Nov 24 10:00:00 2026\n" + one + b"\n" for one in mails)
-
-
-def documents(world: World) -> dict[str, Document]:
-    return {d.source: d for d in world.store.knowledge.documents(world.base.id)}
-
-
-def sound(world: World) -> None:
-    assert not world.store.chunks.verify(world.base.id)
-
-
-def text_of(world: World, document: Document) -> str:
-    assert document.text_sha256 is not None
-    return world.store.blobs.read(document.text_sha256).decode()
 
 
 async def test_members_of_an_archive_are_documents(world: World) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +14,12 @@ from athanor.data import ParserPool
 from athanor.rag.erase import Eraser
 from athanor.rag.indexes import Indexes
 from athanor.rag.ingestion import Ingestion
-from athanor.types import Embeddings, File, Job, new_id
+from athanor.types import Embeddings, Job
 from athanor.worker import Runner
 from tests.rag.fakes import WordEmbedder
-from tests.rag.test_ingest_containers import documents, mail, pack, sound
-from tests.rag.test_ingest_sync import World
+from tests.rag.ingest_world import World, anyio_backend, documents, mail, pack, parsers, sound, upload
+
+__all__ = ["anyio_backend", "parsers"]
 
 pytestmark = pytest.mark.anyio
 
@@ -60,18 +60,6 @@ class Meanwhile(World):
         done = self.store.jobs.get(job.id)
         assert done.state == "done", done.message
         return dict(done.result or {})
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """One event loop for the module, so that its tests share the parsers."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def parsers() -> AsyncIterator[ParserPool]:
-    async with ParserPool() as made:
-        yield made
 
 
 @pytest.fixture
@@ -195,17 +183,3 @@ async def test_an_upload_that_is_gone_fails_alone(world: Meanwhile) -> None:
     result = await world.run(job)
     assert (result["documents"], result["failed"]) == (1, 1)
     assert documents(world)["b.md"].status == "ready"
-
-
-def upload(world: World, name: str, data: bytes) -> str:
-    file = File(
-        id=new_id("file"),
-        name=name,
-        size=len(data),
-        sha256=world.store.blobs.put(data),
-        purpose="assistants",
-        principal="p",
-        created_at=time.time(),
-    )
-    world.store.files.insert(file)
-    return file.id

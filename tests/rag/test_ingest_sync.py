@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,61 +12,18 @@ import pytest
 
 import athanor.data.folder
 import athanor.rag._ingest_index
-from athanor.data import ParserPool
 from athanor.rag.ingest import embedded_text
 from athanor.rag.ingestion import Ingestion
 from athanor.rag.knowledge import Knowledge
 from athanor.rag.retrieve import Retriever
-from athanor.store import Store
-from athanor.types import SYSTEM_READER, Access, Embeddings, KnowledgeBase, Reader
+from athanor.types import SYSTEM_READER, Access, Embeddings, Reader
 from athanor.worker import Runner
 from tests.rag.fakes import WordEmbedder
+from tests.rag.ingest_world import World, anyio_backend, parsers, world
+
+__all__ = ["anyio_backend", "parsers", "world"]
 
 pytestmark = pytest.mark.anyio
-
-
-class World:
-    def __init__(self, home: Path, parsers: ParserPool) -> None:
-        self.folder = home / "folder"
-        self.folder.mkdir()
-        self.embedder = WordEmbedder()
-        self.store = Store.open(f"sqlite:///{home / 'a.db'}", blobs=home / "blobs")
-        self.ingestion = Ingestion(self.store, parsers, self.embedder, chunk_tokens=64, workers=1)
-        profile = self.embedder.profile
-        self.made = self.store.knowledge.create("docs", embedder=profile.id, dimension=profile.dimension)
-
-    @property
-    def base(self) -> KnowledgeBase:
-        return self.store.knowledge.get("docs")
-
-    def write(self, name: str, text: str, *, age: float = 60.0) -> Path:
-        path = self.folder / name
-        path.write_text(text)
-        self.age(path, age)
-        return path
-
-    @staticmethod
-    def age(path: Path, seconds: float) -> None:
-        then = time.time() - seconds
-        os.utime(path, (then, then))
-
-    async def sync(self, *, full: bool = False) -> dict[str, Any]:
-        job = await self.ingestion.enqueue_folder(self.base, self.folder, full=full)
-        assert await Runner(self.store, {Ingestion.KIND: self.ingestion.run}).run_once()
-        done = self.store.jobs.get(job.id)
-        assert done.state == "done", done.message
-        assert done.result is not None
-        return dict(done.result)
-
-
-@pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    # A file's inode changed just now, whatever its other time says: files of tests would all be too young.
-    monkeypatch.setattr(athanor.data.folder, "RACY_SECONDS", 0.0)
-    async with ParserPool() as parsers:
-        made = World(tmp_path, parsers)
-        yield made
-        made.store.close()
 
 
 @pytest.fixture

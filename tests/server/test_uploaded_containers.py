@@ -9,7 +9,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from athanor.types import RoleName
-from tests.rag.test_ingest_containers import mail, mailbox, pack
+from tests.rag.ingest_world import mail, mailbox, pack
 from tests.server.inside import Inside, inside, working
 
 pytestmark = pytest.mark.anyio
