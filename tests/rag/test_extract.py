@@ -45,6 +45,17 @@ async def test_abstains_on_nothing(reranker: WordReranker | None, hits: list[Hit
     assert await ask("?!", [hit(BRIDGE)], reranker) is None
 
 
+@pytest.mark.parametrize("reranker", MODELS)
+async def test_a_sentence_that_only_asks_the_same_is_no_answer(reranker: WordReranker | None) -> None:
+    question = "When was the Avonmouth bridge opened?"
+    asked = hit("When was the\nAvonmouth Bridge opened?", document="d2")
+    quotes = await ask(question, [asked, hit(f"{question} {BRIDGE}")], reranker)
+    assert quotes is not None
+    assert quotes[0] == "The Avonmouth bridge was opened in 1974."
+    assert not any("?" in quote for quote in quotes)
+    assert await ask(question, [asked], reranker) is None
+
+
 async def test_the_threshold_decides() -> None:
     question = "When was the Avonmouth bridge opened?"
     assert await ask(question, [hit(BRIDGE)], WordReranker(), threshold=1.0) is None

@@ -14,7 +14,7 @@ from athanor.rag import calibration
 from athanor.rag.arrays import np
 from athanor.rag.calibration import Calibration
 from athanor.rag.index import decode
-from athanor.rag.lexical import content_stems, stems
+from athanor.rag.lexical import content_stems, stems, words
 from athanor.rag.passages import Sentence, cite, cite_whole, sentences_of
 from athanor.types import Citation, Hit
 
@@ -127,7 +127,7 @@ async def weigh(
     fitted = _fitted(reranker)
     wanted = frozenset(content_stems(question))
     considered = hits[:PASSAGES]
-    found = _candidates(wanted, considered, fitted) if wanted else []
+    found = _candidates(question, wanted, considered, fitted) if wanted else []
     if not found:
         return None
     texts = [sentence.text for _, _, sentence in found]
@@ -164,21 +164,28 @@ def choose(evidence: Evidence, limit: int) -> list[Sentence]:
 
 
 def _candidates(
-    wanted: frozenset[str], hits: Sequence[Hit], fitted: Calibration
+    question: str, wanted: frozenset[str], hits: Sequence[Hit], fitted: Calibration
 ) -> list[tuple[float, float, Sentence]]:
     """(context, rank, sentence) of the sentences worth reading, at most `READ`."""
     everything = sentences_of(hits)
+    # Where it was asked before (a list of questions, a picture of a conversation) is not what answers it.
+    told = [s for s in everything if not _asks(s.text, question)]
     # A heading or a table's rule says nothing on its own, but a passage may consist of headings.
-    sentences = [s for s in everything if s.kind != "heading" and content_stems(s.text)]
+    sentences = [s for s in told if s.kind != "heading" and content_stems(s.text)]
     found: list[tuple[float, float, Sentence]] = []
     present = {(s.passage, s.ordinal): stems(s.text) for s in everything}
-    for sentence in sentences or everything:
+    for sentence in sentences or told:
         before = present.get((sentence.passage, sentence.ordinal - 1), frozenset())
         held = wanted & (present[sentence.passage, sentence.ordinal] | before)
         context = len(held) / len(wanted)
         found.append((context, hits[sentence.passage].score - hits[0].score, sentence))
     found.sort(key=lambda entry: (-fitted.sentence(0.0, entry[0], entry[1]), entry[2].passage, entry[2].ordinal))
     return found[:READ]
+
+
+def _asks(text: str, question: str) -> bool:
+    """Is `text` the same question, in the same words."""
+    return text.rstrip().endswith("?") and [w.stem for w in words(text)] == [w.stem for w in words(question)]
 
 
 async def _cosines(question: str, texts: Sequence[str], embedder: Embedder) -> list[float]:
