@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -396,25 +398,59 @@ async def test_a_killed_download_is_made_good(made: Made, tmp_path: Path) -> Non
     assert not (repository.folder / "shallow.lock").exists()
 
 
-async def test_a_stopped_download_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def waiting_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What git starts in place of ssh: it writes its process id here, and waits."""
     started = tmp_path / "started"
     tool = tmp_path / "tool"
     tool.write_text(f"#!/bin/sh\necho $$ > {started}.new\nmv {started}.new {started}\nexec sleep 600\n")
     tool.chmod(0o755)
     monkeypatch.setenv("GIT_SSH", str(tool))
+    return started
+
+
+async def begun(started: Path) -> None:
+    with anyio.fail_after(30):
+        while not started.exists():
+            await anyio.sleep(0.01)
+
+
+async def gone(started: Path) -> None:
+    stat = Path(f"/proc/{int(started.read_text())}/stat")
+    with anyio.fail_after(30):
+        while stat.exists() and "Z" not in stat.read_text().split()[2]:
+            await anyio.sleep(0.01)
+
+
+async def test_a_stopped_download_leaves_no_process(tmp_path: Path, waiting_tool: Path) -> None:
     repository = Repository(address=git_address("ssh://git@127.0.0.1:1/x"), home=tmp_path / "git")
     async with anyio.create_task_group() as group:
         group.start_soon(repository.look)
-        with anyio.fail_after(30):
-            while not started.exists():
-                await anyio.sleep(0.01)
+        await begun(waiting_tool)
         group.cancel_scope.cancel()
-    pid = int(started.read_text())
-    with anyio.fail_after(30):
-        while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
-            await anyio.sleep(0.01)
+    await gone(waiting_tool)
     slow = Repository(
         address=git_address("ssh://git@127.0.0.1:1/x"), home=tmp_path / "git", limits=GitLimits(look_seconds=0.2)
     )
     with pytest.raises(JobError, match="took longer"):
         await slow.look()
+
+
+async def test_a_download_stopped_while_git_starts_leaves_no_process(
+    tmp_path: Path, waiting_tool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = asyncio.create_subprocess_exec
+    repository = Repository(address=git_address("ssh://git@127.0.0.1:1/x"), home=tmp_path / "git")
+    async with anyio.create_task_group() as group:
+
+        async def slow_start(*arguments: Any, **settings: Any) -> asyncio.subprocess.Process:
+            process = await start(*arguments, **settings)
+            if "ls-remote" in arguments:
+                await begun(waiting_tool)
+                group.cancel_scope.cancel()
+                await anyio.sleep(0)
+            return process
+
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", slow_start)
+        group.start_soon(repository.look)
+    await gone(waiting_tool)

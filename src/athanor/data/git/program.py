@@ -130,17 +130,19 @@ class Git:
         """
         settings = [part for setting in _SETTINGS for part in ("-c", setting)]
         try:
-            process = await asyncio.create_subprocess_exec(
-                "/bin/sh", "-c", _BOUNDED, "sh",
-                str(self.limits.memory_bytes >> 10), str((self.limits.bytes >> 9) + 1),
-                *settings, f"--git-dir={self.folder}", *arguments,
-                stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                cwd=self.folder,
-                env=self._environment(),
-                start_new_session=True,  # no terminal to ask on, and one group to kill
-            )  # fmt: skip
+            # A start that is cut short kills git alone, and not what git has started already.
+            with anyio.CancelScope(shield=True):
+                process = await asyncio.create_subprocess_exec(
+                    "/bin/sh", "-c", _BOUNDED, "sh",
+                    str(self.limits.memory_bytes >> 10), str((self.limits.bytes >> 9) + 1),
+                    *settings, f"--git-dir={self.folder}", *arguments,
+                    stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.PIPE,
+                    cwd=self.folder,
+                    env=self._environment(),
+                    start_new_session=True,  # no terminal to ask on, and one group to kill
+                )  # fmt: skip
         except OSError as error:
             raise JobError(f"git cannot be started: {error.strerror}.", where="git") from error
         running = Running(process, arguments[0], tell, tuple(self.tokens.values()))
