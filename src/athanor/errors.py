@@ -11,6 +11,7 @@ Each error says what happened (`message`), where (`where`: a file, a key, a para
     │   └── DocumentError        document_rejected     422  a document cannot be read (see `reason`)
     ├── AuthenticationError      unauthenticated       401
     ├── PermissionDeniedError    permission_denied     403
+    ├── BlockedError             blocked               400  a guard's policy refused the text (see `categories`)
     ├── NotFoundError            not_found             404
     ├── RequestTimeoutError      request_timeout       408  the caller did not send its request in time
     ├── ConflictError            conflict              409
@@ -114,6 +115,19 @@ class AuthenticationError(AthanorError):
 class PermissionDeniedError(AthanorError):
     code = "permission_denied"
     status = 403
+
+
+class BlockedError(AthanorError):
+    """A guard's policy refused a text. Says which categories, and nothing of the text."""
+
+    code = "blocked"
+    status = 400
+
+    def __init__(
+        self, message: str, *, categories: tuple[str, ...], where: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.categories = categories
 
 
 class NotFoundError(AthanorError):

@@ -320,11 +320,13 @@ async def test_doors_are_closed_to_keys_that_are_not_for_them(house: House, path
 async def test_cache_control_reaches_the_request(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Request] = []
 
-    async def check_input(self: Any, request: Request, ctx: Any) -> Request:
-        seen.append(request)
-        return request
+    admit = type(house.app.guards).admit
 
-    monkeypatch.setattr(type(house.app.guards), "check_input", check_input)
+    async def seeing(self: Any, request: Request, ctx: Any) -> Any:
+        seen.append(request)
+        return await admit(self, request, ctx)
+
+    monkeypatch.setattr(type(house.app.guards), "admit", seeing)
     headers = {"authorization": f"Bearer {house.key}", "cache-control": "no-store, max-age=5"}
     async with aiohttp.ClientSession() as http:
         for path, body in PATHS.items():

@@ -25,7 +25,7 @@ from athanor.gateway.limits import Limiter
 from athanor.gateway.models import Models
 from athanor.gateway.router import Router
 from athanor.governance import Groups, Keys, Links, Readers, Right, may
-from athanor.guards import Chain, Guard
+from athanor.guards import Chain
 from athanor.models import resolve_embedder, resolve_reranker
 from athanor.observe import Action, AuditLog, Ledger, Metrics, Redact
 from athanor.plugins import load, names
@@ -76,7 +76,7 @@ class App:
     router: Router
     limits: Limiter
     cache: Cache
-    guards: Guard
+    guards: Chain
     handlers: Mapping[str, Handler]
     """Job kind → what does it."""
 

@@ -25,22 +25,25 @@ async def handle(
     `target` answers in place of what the request's model resolves to.
     """
     end: Finished | None = None
+    begun = False
     async with app.ledger.open(request.model, ctx, spent) as entry:
         ctx = entry.ctx
         target = target or await app.router.resolve(request.model, ctx)
         request, dropped = without_lacking(request, target.engine.profile)
         with app.limits.hold(ctx, request, target.engine.profile) as hold:
-            request = await app.guards.check_input(hold.request, ctx)
+            guarded = await app.guards.admit(hold.request, ctx)
+            request = guarded.request
             entry.record(request)
             if target.scope is None:
                 answer = target.engine.run(request, ctx)
             else:
                 answer = app.cache.through(target.engine, request, ctx, target.scope)
-            async with aclosing(app.guards.check_output(answer, ctx)) as events:
+            # What is recorded is what was checked; what pseudonyms stand for is for the caller's eyes alone.
+            async with aclosing(guarded.revealed(entry.watched(guarded.checked(answer)))) as events:
                 async for event in events:
-                    if entry.first_token is None:
+                    if not begun:
+                        begun = True
                         yield entry.started(dropped, hold.headers())
-                    entry.add(event)
                     hold.usage = entry.usage
                     if isinstance(event, Finished):
                         end = event

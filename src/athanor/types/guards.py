@@ -1,0 +1,76 @@
+"""What guards look at, what they find, and what is decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Origin(StrEnum):
+    """Where a text comes from. Only `SYSTEM` has authority; `DOCUMENT` and `TOOL` are data, whatever they say."""
+
+    SYSTEM = "system"
+    USER = "user"
+    DOCUMENT = "document"
+    TOOL = "tool"
+    MODEL = "model"
+
+
+class Decision(StrEnum):
+    """What happens to a text, from the mildest to the strongest."""
+
+    ALLOW = "allow"
+    FLAG = "flag"
+    """It goes on; the event is kept."""
+    REDACT = "redact"
+    """It goes on without the spans."""
+    BLOCK = "block"
+
+    @property
+    def severity(self) -> int:
+        """0 to 3, for comparing."""
+        return _SEVERITY[self]
+
+
+_SEVERITY = {decision: place for place, decision in enumerate(Decision)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that one guard found. Never holds the text itself."""
+
+    guard: str
+    category: str
+    """Dotted, from the general to the special: `injection`, `pii.email`, `secret.aws`, `toxicity.insult`, …"""
+    score: float
+    """0 to 1; calibrated where the guard says so. A rule that is certain gives 1."""
+    start: int
+    """First character in the text as it was given."""
+    end: int
+    """After the last one; the whole text where nothing narrower is known."""
+    reason: str
+    """For people, without any of the text."""
+    decision: Decision = Decision.FLAG
+    """The guard's own proposal; the policy's word is final."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Everything that was found in one text, and what follows."""
+
+    findings: tuple[Finding, ...] = ()
+    policy: str = ""
+    """Version of the policy that decided; empty before one has."""
+
+    @property
+    def decision(self) -> Decision:
+        """The strongest of the findings'."""
+        return max((f.decision for f in self.findings), key=lambda d: d.severity, default=Decision.ALLOW)
+
+    @property
+    def score(self) -> float:
+        """The highest of the findings'."""
+        return max((f.score for f in self.findings), default=0.0)
+
+
+NOTHING_FOUND = Verdict()
