@@ -10,7 +10,7 @@ from athanor.types import Context, Origin, Verdict
 
 @runtime_checkable
 class Guard(Protocol):
-    """Finds; it never changes a text and never refuses one: that is the policy's word. Keeps nothing of what it reads."""
+    """Finds. It never changes a text and never refuses one: that is the policy's word. Keeps nothing it reads."""
 
     @property
     def name(self) -> str:

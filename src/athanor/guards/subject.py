@@ -31,7 +31,7 @@ class Subject:
     decoded: tuple[Decoded, ...] = ()
     """One level deep."""
     odd: tuple[str, ...] = ()
-    """What was taken out or folded (`invisible`, `bidi`, `confusable`, `tags`), and what is over a cap (`long`, `entropy`)."""
+    """Taken out or folded: `invisible`, `bidi`, `confusable`, `tags`. Over a cap: `long`, `entropy`."""
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Characters `start:end` of `plain`, as characters of `text`."""
