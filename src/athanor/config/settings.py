@@ -299,6 +299,30 @@ class GitSettings(Section):
     """Seconds that a download may take."""
 
 
+class GuardSettings(Section):
+    """What is looked for in requests and answers. See `docs/guides/guards.md`."""
+
+    mode: Literal["enforce", "observe", "off"] = "enforce"
+    """`observe`: everything is looked for and nothing is changed or refused; what the policy would have done is kept
+    as an event."""
+    policies: Path | None = None
+    """The policies' file; unset takes `guards.toml` in the home folder, and the shipped policy where there is none."""
+    failures_in: Literal["open", "closed"] = "open"
+    """What happens to a request when a guard that could refuse or change it fails: it goes on, or is refused."""
+    failures_out: Literal["open", "closed"] = "closed"
+    """The same of answers."""
+    timeout_s: float = Field(default=10, gt=0)
+    """Seconds after which a guard counts as failed."""
+    remembered: int = Field(default=4096, ge=0)
+    """Verdicts kept in memory, so that the history of a talk is not checked again at each turn."""
+    longest: int = Field(default=200_000, gt=0)
+    """Characters of one text that guards look at; the rest is looked at in further pieces of that size."""
+    canary: bool = True
+    """Put a secret mark into system prompts, by which an answer that gives them away is recognised."""
+    spotlight: bool = True
+    """Mark what comes from documents and tools as data, in prompts."""
+
+
 class Settings(Section):
     """The whole of `athanor.toml`."""
 
@@ -316,5 +340,6 @@ class Settings(Section):
     knowledge: KnowledgeSettings = KnowledgeSettings()
     ingest: IngestSettings = IngestSettings()
     git: GitSettings = GitSettings()
+    guards: GuardSettings = GuardSettings()
     processor_wait: Literal["passive", "active"] = "passive"
     """How the threads of local models wait: `active` is faster on a quiet machine and far slower on a busy one."""

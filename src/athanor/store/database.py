@@ -18,6 +18,7 @@ from athanor.store.evaluations import Evaluations, Questions
 from athanor.store.feedback import Feedback
 from athanor.store.files import Files
 from athanor.store.groups import Groups
+from athanor.store.guard_events import GuardEvents
 from athanor.store.jobs import Jobs
 from athanor.store.keys import Keys
 from athanor.store.knowledge import Knowledge
@@ -68,6 +69,7 @@ class Store:
         self.responses = Responses(database, self.tombstones)
         self.shadows = Shadows(database)
         self.feedback = Feedback(database)
+        self.guard_events = GuardEvents(database)
         self.audit = Audit(database)
         self.erasure = Erasure(database)
         self.writer = GroupedWriter(database)

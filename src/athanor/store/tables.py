@@ -450,6 +450,33 @@ feedback = Table(
     CheckConstraint("rating IN (-1, 1)", name="rating"),
 )
 
+# What guards found. Never the text: `digest` is a keyed hash of the characters that a finding spans.
+guard_events = Table(
+    "guard_events",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("trace", Text, nullable=False, index=True),
+    Column("principal", Text, nullable=False),
+    Column("key", Text),
+    Column("door", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("base", Text),
+    Column("guard", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("start", BigInteger, nullable=False),
+    Column("end", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("ix_guard_events_at", "at", "id"),
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -45,7 +45,7 @@ from athanor.types.content import (
     ToolChoice,
 )
 from athanor.types.filters import Attributes, Comparison, Compound, Filter, Value, matches
-from athanor.types.guards import NOTHING_FOUND, Decision, Finding, Origin, Verdict
+from athanor.types.guards import NOTHING_FOUND, Decision, Finding, GuardEvent, Origin, Verdict
 from athanor.types.ids import new_id
 from athanor.types.knowledge import (
     Anchor,
@@ -155,6 +155,7 @@ __all__ = [
     "Finished",
     "Graded",
     "Group",
+    "GuardEvent",
     "Hit",
     "Image",
     "Job",

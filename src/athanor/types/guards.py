@@ -74,3 +74,35 @@ class Verdict:
 
 
 NOTHING_FOUND = Verdict()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardEvent:
+    """One finding, as it is kept: what, where, whose, and what was done. Never any of the text."""
+
+    id: str
+    at: float
+    """Unix seconds."""
+    trace: str
+    principal: str
+    key: str | None = None
+    door: str
+    origin: Origin
+    place: str = ""
+    """Which text of the request: `messages.2`, `answer`, a chunk's id."""
+    model: str = ""
+    base: str | None = None
+    """Name of the knowledge base."""
+    guard: str
+    category: str
+    score: float
+    decision: Decision
+    """The policy's."""
+    action: Decision
+    """What was done: weaker than the decision where guards only observe."""
+    start: int
+    end: int
+    digest: str = ""
+    """HMAC-SHA256 of the characters, with a key of this installation: the same text gives the same digest."""
+    policy: str
+    reason: str

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 from athanor.errors import StoreError
 from athanor.store.transactions import Database
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every revision, oldest first. The last one is what this code works with."""
 HEAD = REVISIONS[-1]
 _LOCK = 0x61746861  # "atha"

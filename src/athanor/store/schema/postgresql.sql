@@ -141,6 +141,29 @@ CREATE TABLE groups (
     created_at double precision NOT NULL
 );
 
+CREATE TABLE guard_events (
+    id text NOT NULL,
+    at double precision NOT NULL,
+    trace text NOT NULL,
+    principal text NOT NULL,
+    key text,
+    door text NOT NULL,
+    origin text NOT NULL,
+    place text NOT NULL,
+    model text NOT NULL,
+    base text,
+    guard text NOT NULL,
+    category text NOT NULL,
+    score double precision NOT NULL,
+    decision text NOT NULL,
+    action text NOT NULL,
+    start bigint NOT NULL,
+    end bigint NOT NULL,
+    digest text NOT NULL,
+    policy text NOT NULL,
+    reason text NOT NULL
+);
+
 CREATE TABLE job_items (
     job text NOT NULL,
     key text NOT NULL,
@@ -364,6 +387,8 @@ ALTER TABLE files ADD CONSTRAINT pk_files PRIMARY KEY (id);
 
 ALTER TABLE groups ADD CONSTRAINT pk_groups PRIMARY KEY (id);
 
+ALTER TABLE guard_events ADD CONSTRAINT pk_guard_events PRIMARY KEY (id);
+
 ALTER TABLE job_items ADD CONSTRAINT pk_job_items PRIMARY KEY (job, key);
 
 ALTER TABLE jobs ADD CONSTRAINT pk_jobs PRIMARY KEY (id);
@@ -505,6 +530,10 @@ CREATE INDEX ix_evaluations_base ON evaluations USING btree (base);
 CREATE INDEX ix_feedback_created_at ON feedback USING btree (created_at);
 
 CREATE INDEX ix_files_sha256 ON files USING btree (sha256);
+
+CREATE INDEX ix_guard_events_at ON guard_events USING btree (at, id);
+
+CREATE INDEX ix_guard_events_trace ON guard_events USING btree (trace);
 
 CREATE INDEX ix_jobs_state_created_at ON jobs USING btree (state, created_at);
 

@@ -150,6 +150,30 @@ CREATE TABLE groups (
     CONSTRAINT uq_groups_name UNIQUE (name)
 );
 
+CREATE TABLE guard_events (
+    id TEXT NOT NULL,
+    at DOUBLE NOT NULL,
+    trace TEXT NOT NULL,
+    principal TEXT NOT NULL,
+    key TEXT,
+    door TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    place TEXT NOT NULL,
+    model TEXT NOT NULL,
+    base TEXT,
+    guard TEXT NOT NULL,
+    category TEXT NOT NULL,
+    score DOUBLE NOT NULL,
+    decision TEXT NOT NULL,
+    action TEXT NOT NULL,
+    start BIGINT NOT NULL,
+    "end" BIGINT NOT NULL,
+    digest TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    CONSTRAINT pk_guard_events PRIMARY KEY (id)
+);
+
 CREATE TABLE job_items (
     job TEXT NOT NULL,
     "key" TEXT NOT NULL,
@@ -385,6 +409,10 @@ CREATE INDEX ix_evaluations_base ON evaluations (base);
 CREATE INDEX ix_feedback_created_at ON feedback (created_at);
 
 CREATE INDEX ix_files_sha256 ON files (sha256);
+
+CREATE INDEX ix_guard_events_at ON guard_events (at, id);
+
+CREATE INDEX ix_guard_events_trace ON guard_events (trace);
 
 CREATE INDEX ix_jobs_state_created_at ON jobs (state, created_at);
 

@@ -1,0 +1,52 @@
+"""What guards find.
+
+Frozen: it says what the schema was, not what `tables` says today.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+_STATEMENTS = """
+CREATE TABLE guard_events (
+    id TEXT NOT NULL,
+    at {double} NOT NULL,
+    trace TEXT NOT NULL,
+    principal TEXT NOT NULL,
+    key TEXT,
+    door TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    place TEXT NOT NULL,
+    model TEXT NOT NULL,
+    base TEXT,
+    guard TEXT NOT NULL,
+    category TEXT NOT NULL,
+    score {double} NOT NULL,
+    decision TEXT NOT NULL,
+    action TEXT NOT NULL,
+    start BIGINT NOT NULL,
+    "end" BIGINT NOT NULL,
+    digest TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    CONSTRAINT pk_guard_events PRIMARY KEY (id)
+);
+CREATE INDEX ix_guard_events_at ON guard_events (at, id);
+CREATE INDEX ix_guard_events_trace ON guard_events (trace)
+"""
+
+_TYPES = {
+    "sqlite": {"double": "DOUBLE", "ref": "INTEGER", "blob": "BLOB"},
+    "postgresql": {"double": "DOUBLE PRECISION", "ref": "BIGINT", "blob": "BYTEA"},
+}
+
+
+def upgrade() -> None:
+    """Add the tables."""
+    for statement in _STATEMENTS.format(**_TYPES[op.get_bind().dialect.name]).split(";"):
+        op.execute(statement)
