@@ -45,7 +45,7 @@ from athanor.types.content import (
     ToolChoice,
 )
 from athanor.types.filters import Attributes, Comparison, Compound, Filter, Value, matches
-from athanor.types.guards import NOTHING_FOUND, Decision, Finding, GuardEvent, Origin, Verdict
+from athanor.types.guards import NOTHING_FOUND, Decision, Finding, GuardEvent, How, Origin, Verdict
 from athanor.types.ids import new_id
 from athanor.types.knowledge import (
     Anchor,
@@ -157,6 +157,7 @@ __all__ = [
     "Group",
     "GuardEvent",
     "Hit",
+    "How",
     "Image",
     "Job",
     "JobItem",

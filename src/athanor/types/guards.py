@@ -35,6 +35,17 @@ class Decision(StrEnum):
 _SEVERITY = {decision: place for place, decision in enumerate(Decision)}
 
 
+class How(StrEnum):
+    """What a redaction leaves in place of the characters."""
+
+    MASK = "mask"
+    """What it was: `[pii.email]`."""
+    HASH = "hash"
+    """The same, with a keyed hash: equal texts can be told, and not what they were."""
+    PSEUDONYM = "pseudonym"
+    """A made-up one of its kind, the same throughout a conversation; put back in the answer that its caller sees."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing that one guard found. Never holds the text itself."""
