@@ -1,6 +1,6 @@
 """`/api/keys`, `/api/teams`, `/api/principals`, `/api/spending`: who may use the system, and how much of it.
 
-To read any of this takes the right to operate; to change it, the right to administer. Limits and scopes are changed by
+Limits and scopes are changed by
 merging (RFC 7396): what is not named stays, and `null` takes a limit away.
 """
 
@@ -11,28 +11,17 @@ from dataclasses import asdict
 from typing import Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 
 from athanor.errors import AthanorError, InputError
 from athanor.gateway import App
-from athanor.governance import Grant, Right, Secret, Teams, require
-from athanor.server.auth import ROOMS, application, principal
+from athanor.governance import Grant, Secret, Teams
+from athanor.server.auth import application, principal
+from athanor.server.rules import RULES
 from athanor.server.wire.admin import KeyChange, Move, NewKey, NewTeam, Rotation, ScopesBody, TeamChange
 from athanor.types import ALL_SCOPES, NO_LIMITS, ApiKey, Limits, Principal, Team
 
 router = APIRouter(prefix="/api", tags=["administration"])
-
-
-async def reader(who: Principal = Depends(principal)) -> Principal:
-    """Who asks, if they may see what the system does. Raises `PermissionDeniedError` otherwise."""
-    require(who, Right.OPERATE)
-    return who
-
-
-async def admin(who: Principal = Depends(principal)) -> Principal:
-    """Who asks, if they may change who may do what. Raises `PermissionDeniedError` otherwise."""
-    require(who, Right.ADMINISTER)
-    return who
 
 
 async def teams(app: App = Depends(application)) -> Teams:
@@ -42,9 +31,9 @@ async def teams(app: App = Depends(application)) -> Teams:
 
 @router.post("/keys", summary="Make a key; its secret is in this answer and nowhere else")
 async def create_key(
-    body: NewKey, request: Request, app: App = Depends(application), who: Principal = Depends(admin)
+    body: NewKey, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
-    _check_doors(request, body.scopes)
+    _check_doors(body.scopes)
     grant = Grant(
         expires_at=body.expires_at(),
         scopes=body.scopes.over(ALL_SCOPES),
@@ -58,27 +47,27 @@ async def create_key(
 
 
 @router.get("/keys", summary="Keys, without their secrets, and what they spent")
-async def list_keys(app: App = Depends(application), _: Principal = Depends(reader)) -> dict[str, Any]:
+async def list_keys(app: App = Depends(application)) -> dict[str, Any]:
     pairs = await to_thread.run_sync(app.keys.list)
     return {"data": [_key(key, owner, app) for key, owner in pairs]}
 
 
 @router.get("/keys/{key}", summary="One key")
-async def get_key(key: str, app: App = Depends(application), _: Principal = Depends(reader)) -> dict[str, Any]:
+async def get_key(key: str, app: App = Depends(application)) -> dict[str, Any]:
     return _key(*await to_thread.run_sync(app.keys.get, key), app)
 
 
 @router.patch("/keys/{key}", summary="Change a key's name, end, scopes, limits or recording")
 async def change_key(
-    key: str, body: KeyChange, request: Request, app: App = Depends(application), who: Principal = Depends(admin)
+    key: str, body: KeyChange, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
-    _check_doors(request, body.scopes)
+    _check_doors(body.scopes)
     return await _one(await to_thread.run_sync(lambda: app.keys.change(key, body.over, by=who)), app)
 
 
 @router.post("/keys/{key}/rotate", summary="Make a new secret for a key; the old one works on for a while")
 async def rotate_key(
-    key: str, body: Rotation, app: App = Depends(application), who: Principal = Depends(admin)
+    key: str, body: Rotation, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
     def rotate() -> tuple[ApiKey, Secret]:
         local = _is_local(app, key)
@@ -94,21 +83,19 @@ async def rotate_key(
 
 
 @router.delete("/keys/{key}", summary="Refuse a key from now on")
-async def revoke_key(key: str, app: App = Depends(application), who: Principal = Depends(admin)) -> dict[str, Any]:
+async def revoke_key(key: str, app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
     await to_thread.run_sync(lambda: app.keys.revoke(key, by=who))
     return {"id": key, "revoked": True}
 
 
 @router.get("/teams", summary="Teams, their members and what they spent")
-async def list_teams(
-    app: App = Depends(application), teams: Teams = Depends(teams), _: Principal = Depends(reader)
-) -> dict[str, Any]:
+async def list_teams(app: App = Depends(application), teams: Teams = Depends(teams)) -> dict[str, Any]:
     return {"data": [_team(team, app, members) for team, members in await to_thread.run_sync(teams.list)]}
 
 
 @router.post("/teams", summary="Make a team")
 async def create_team(
-    body: NewTeam, app: App = Depends(application), teams: Teams = Depends(teams), who: Principal = Depends(admin)
+    body: NewTeam, app: App = Depends(application), teams: Teams = Depends(teams), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
     limits = body.limits.over(NO_LIMITS)
     return _team(await to_thread.run_sync(lambda: teams.create(body.name, limits, by=who)), app)
@@ -120,33 +107,31 @@ async def change_team(
     body: TeamChange,
     app: App = Depends(application),
     teams: Teams = Depends(teams),
-    who: Principal = Depends(admin),
+    who: Principal = Depends(principal),
 ) -> dict[str, Any]:
     return _team(await to_thread.run_sync(lambda: teams.limit(team, body.limits.over, by=who)), app)
 
 
 @router.delete("/teams/{team}", summary="Delete a team without members")
-async def delete_team(team: str, teams: Teams = Depends(teams), who: Principal = Depends(admin)) -> dict[str, Any]:
+async def delete_team(team: str, teams: Teams = Depends(teams), who: Principal = Depends(principal)) -> dict[str, Any]:
     gone = await to_thread.run_sync(lambda: teams.delete(team, by=who))
     return {"id": gone.id, "deleted": True}
 
 
 @router.get("/principals", summary="People and programs, with their role and team")
-async def list_principals(app: App = Depends(application), _: Principal = Depends(reader)) -> dict[str, Any]:
+async def list_principals(app: App = Depends(application)) -> dict[str, Any]:
     return {"data": [_principal(found) for found in await to_thread.run_sync(app.store.principals.list)]}
 
 
 @router.patch("/principals/{name}", summary="Put a principal into a team, or into none")
 async def move_principal(
-    name: str, body: Move, teams: Teams = Depends(teams), who: Principal = Depends(admin)
+    name: str, body: Move, teams: Teams = Depends(teams), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
     return _principal(await to_thread.run_sync(lambda: teams.move(name, body.team, by=who)))
 
 
 @router.get("/spending", summary="What the system, its teams and its keys spent today and this month, and may spend")
-async def spending(
-    app: App = Depends(application), teams: Teams = Depends(teams), _: Principal = Depends(reader)
-) -> dict[str, Any]:
+async def spending(app: App = Depends(application), teams: Teams = Depends(teams)) -> dict[str, Any]:
     found = await to_thread.run_sync(teams.list)
     keys = await to_thread.run_sync(app.keys.list)
     system = Limits(**app.settings.limits.model_dump())
@@ -219,13 +204,13 @@ def _principal(found: Principal) -> dict[str, Any]:
     return {"id": found.id, "name": found.name, "role": found.role, "team": found.team.name if found.team else None}
 
 
-def _check_doors(request: Request, scopes: ScopesBody) -> None:
+def _check_doors(scopes: ScopesBody) -> None:
     """Refuse a name that no interface has: the key would silently open less than was meant.
 
     Raises:
         InputError: there is no interface with such a name.
     """
-    known = sorted({*ROOMS, *(door.name for door in request.app.state.doors)})
+    known = sorted({rule.door for rule in RULES.values() if rule.door is not None})
     for door in scopes.doors or ():
         if "*" not in door and door not in known:
             raise InputError(

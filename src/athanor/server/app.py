@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from functools import partial
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
@@ -35,10 +35,10 @@ from athanor.server import (
     vector_stores,
     vectors,
 )
-from athanor.server.auth import principal
 from athanor.server.door import Door, Express
 from athanor.server.errors import install_error_handlers
 from athanor.server.limits import BodyLimit, SameOrigin
+from athanor.server.rules import Enforced, check_rules
 from athanor.server.sse import JSON
 from athanor.types import EngineStatus
 
@@ -105,10 +105,12 @@ def create_app(app: App) -> FastAPI:
         }
         return JSON(body, headers={"x-athanor-instance": app.instance})
 
-    @http.get("/metrics", tags=["system"], summary="Prometheus metrics", dependencies=[Depends(principal)])
+    @http.get("/metrics", tags=["system"], summary="Prometheus metrics")
     async def metrics() -> Response:
         return PlainTextResponse(app.metrics.render(), media_type="text/plain; version=0.0.4")
 
+    check_rules(http)
+    http.add_middleware(Enforced, app=app, doors=frozenset(door.path for door in http.state.doors))
     return http
 
 

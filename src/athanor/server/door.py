@@ -31,9 +31,9 @@ from athanor.errors import (
     TooLargeError,
 )
 from athanor.gateway import App
-from athanor.governance import check_door
-from athanor.server.auth import cache_of, caller
+from athanor.server.auth import cache_of
 from athanor.server.errors import error_body, error_headers
+from athanor.server.rules import enforce, identified
 from athanor.server.sse import JSON
 from athanor.server.wire import Incoming, parse
 from athanor.types import Context, new_id
@@ -68,8 +68,8 @@ class Door(APIRoute):
         app: App = request.app.state.athanor
         trace = new_id("tr")
         try:
-            who, key = caller(request.headers, app)
-            check_door(key, self.name)
+            enforce(request.scope, app)
+            who, key = identified(request.scope)
             body = parse(self._body, await read(request, app.settings.server.max_request_mb << 20))
             ctx = Context(principal=who, key=key, trace=trace, door=self.name)
             more = (cache_of(request.headers.get("cache-control")),) if self._takes_cache else ()

@@ -48,12 +48,22 @@ def error_headers(error: AthanorError) -> dict[str, str]:
     return headers | error.headers if isinstance(error, RateLimitError) else headers
 
 
+def answer_error(error: AthanorError | HTTPException) -> JSON:
+    """The answer that tells of an error."""
+    if isinstance(error, AthanorError):
+        return JSON(error_body(error), status_code=error.status, headers=error_headers(error))
+    kind = _TYPES.get(error.status_code, "invalid_request_error" if error.status_code < 500 else "server_error")
+    code = f"http_{error.status_code}"
+    body = {"message": str(error.detail), "type": kind, "code": code, "param": None, "hint": None}
+    return JSON({"error": body}, status_code=error.status_code, headers=error.headers)
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Answer every failure in one shape. What was not foreseen says so, and keeps its details to the log."""
 
     @app.exception_handler(AthanorError)
     async def _known(_: Request, error: AthanorError) -> JSON:
-        return JSON(error_body(error), status_code=error.status, headers=error_headers(error))
+        return answer_error(error)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> JSON:
@@ -64,15 +74,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> JSON:
-        kind = _TYPES.get(error.status_code, "invalid_request_error" if error.status_code < 500 else "server_error")
-        body = {
-            "message": str(error.detail),
-            "type": kind,
-            "code": f"http_{error.status_code}",
-            "param": None,
-            "hint": None,
-        }
-        return JSON({"error": body}, status_code=error.status_code)
+        return answer_error(error)
 
     @app.exception_handler(Exception)
     async def _unknown(_: Request, error: Exception) -> JSON:

@@ -16,8 +16,7 @@ from athanor.gateway import App
 from athanor.gateway.errand import answer_errand
 from athanor.rag.evaluation.asked import Asked
 from athanor.rag.evaluation.scores import about
-from athanor.server.admin import admin
-from athanor.server.auth import application
+from athanor.server.auth import application, principal
 from athanor.server.jobs import job_body
 from athanor.server.reach import key, reach
 from athanor.server.wire.evaluations import EvaluateBody, RollbackBody
@@ -36,7 +35,7 @@ async def evaluate(
     base: str,
     body: EvaluateBody,
     app: App = Depends(application),
-    who: Principal = Depends(admin),
+    who: Principal = Depends(principal),
     own: ApiKey = Depends(key),
 ) -> dict[str, Any]:
     found = await to_thread.run_sync(app.store.knowledge.get, base)
@@ -54,7 +53,6 @@ async def list_evaluations(
     questions: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     app: App = Depends(application),
-    _: Principal = Depends(admin),
 ) -> dict[str, Any]:
     def read() -> list[Evaluation]:
         found = app.store.knowledge.get(base)
@@ -64,9 +62,7 @@ async def list_evaluations(
 
 
 @router.get("/{base}/evaluations/{evaluation}", summary="One evaluation, with the values of every question")
-async def get_evaluation(
-    base: str, evaluation: str, app: App = Depends(application), _: Principal = Depends(admin)
-) -> dict[str, Any]:
+async def get_evaluation(base: str, evaluation: str, app: App = Depends(application)) -> dict[str, Any]:
     def read() -> Evaluation:
         return app.evaluations.get(app.store.knowledge.get(base), evaluation)
 
@@ -80,7 +76,6 @@ async def compare_evaluations(
     evaluation: str,
     against: Annotated[str | None, Query(max_length=200)] = None,
     app: App = Depends(application),
-    _: Principal = Depends(admin),
 ) -> dict[str, Any]:
     def read() -> dict[str, Any]:
         return app.evaluations.compare(app.store.knowledge.get(base), evaluation, against)
@@ -89,7 +84,7 @@ async def compare_evaluations(
 
 
 @router.get("/{base}/versions", summary="Versions of the settings of retrieval, newest first")
-async def versions(base: str, app: App = Depends(application), _: Principal = Depends(admin)) -> dict[str, Any]:
+async def versions(base: str, app: App = Depends(application)) -> dict[str, Any]:
     def read() -> list[dict[str, Any]]:
         with app.store.read() as conn:
             found = app.store.knowledge.get(base, conn=conn)
@@ -113,7 +108,7 @@ async def versions(base: str, app: App = Depends(application), _: Principal = De
 
 @router.post("/{base}/rollback", summary="Search by another version of the settings from now on")
 async def rollback(
-    base: str, body: RollbackBody, app: App = Depends(application), who: Principal = Depends(admin)
+    base: str, body: RollbackBody, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
     def use() -> dict[str, Any]:
         before, found = app.evaluations.use(app.store.knowledge.get(base), body.version, by=who)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends
 
 from athanor.errors import InputError, NotFoundError
 from athanor.gateway import App
-from athanor.governance import Right, opens, require
+from athanor.governance import opens
 from athanor.rag.contradict import conflicts
 from athanor.rag.groundedness import GradedSentence, Grader, grade, graded_spans, groundedness
 from athanor.server.answers import passage
@@ -37,7 +37,6 @@ async def grade_text(
     own: ApiKey = Depends(key),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
-    require(who, Right.ASK)
     if (body.sources is None) == (body.knowledge is None):
         raise InputError("A text is graded against either `sources` or `knowledge`.", where="sources")
     spans = graded_spans(body.answer)

@@ -7,14 +7,15 @@ import time
 from typing import Any
 
 import orjson
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from athanor.errors import AthanorError, InputError, PermissionDeniedError, RequestTimeoutError, TooLargeError
 from athanor.gateway import App
-from athanor.server.auth import caller
 from athanor.server.door import BODY_SECONDS, read
-from athanor.server.errors import error_body, error_headers
+from athanor.server.errors import error_body
+from athanor.server.rules import enforce, refuse
 from athanor.server.sse import JSON
 from athanor.server.wire.decoding import check_json
 
@@ -42,8 +43,7 @@ class BodyLimit:
             return await self._others(scope, receive, send)
         request = Request(scope, receive)
         try:
-            if scope["path"].startswith(("/v1/", "/api/", "/mcp")):
-                caller(request.headers, self._app)
+            enforce(scope, self._app)
             if _is_json(request.headers.get("content-type", "")):
                 raw = await read(request, self._json_limit)
                 _check(raw)
@@ -51,8 +51,8 @@ class BodyLimit:
             declared = request.headers.get("content-length", "")
             if declared.isdigit() and int(declared) > self._limit:
                 raise self._too_large()
-        except AthanorError as error:
-            return await _answer(error, scope, receive, send)
+        except (AthanorError, HTTPException) as error:
+            return await refuse(error, scope, receive, send)
         except ClientDisconnect:
             return None  # nobody reads an answer
         return await self._bounded(scope, receive, send)
@@ -91,7 +91,7 @@ class BodyLimit:
             if problem is None:
                 raise
         if problem is not None and not started:
-            await _answer(problem, scope, receive, send)
+            await refuse(problem, scope, receive, send)
 
     def _too_large(self) -> TooLargeError:
         hint = "Raise server.max_body_mb, or send less."
@@ -141,10 +141,6 @@ def _again(raw: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": raw, "more_body": False}
 
     return repeated
-
-
-async def _answer(error: AthanorError, scope: Scope, receive: Receive, send: Send) -> None:
-    await JSON(error_body(error), status_code=error.status, headers=error_headers(error))(scope, receive, send)
 
 
 _HERE = {"localhost", "127.0.0.1", "[::1]", ""}

@@ -17,10 +17,7 @@ from starlette.types import Receive, Scope, Send
 from athanor.errors import AthanorError, MissingExtraError, PermissionDeniedError
 from athanor.gateway import App
 from athanor.gateway.search import opened
-from athanor.governance import check_door
-from athanor.server.auth import caller
-from athanor.server.errors import error_body, error_headers
-from athanor.server.sse import JSON
+from athanor.server.rules import enforce, identified, refuse
 from athanor.types import Context, new_id
 
 log = logging.getLogger(__name__)
@@ -39,8 +36,8 @@ class Endpoint:
         request = Request(scope, receive)
         try:
             _check_origin(request)
-            who, key = caller(request.headers, self._app)
-            check_door(key, DOOR)
+            enforce(scope, self._app)
+            who, key = identified(scope)
             ctx = Context(principal=who, key=key, trace=new_id("tr"), door=DOOR)
             base = request.path_params.get("base")
             if base is not None:
@@ -51,7 +48,7 @@ class Endpoint:
                 # Nothing is ever sent unasked, so there is no stream to open and no session to end.
                 return await Response(status_code=405, headers={"allow": "POST"})(scope, receive, send)
         except AthanorError as error:
-            return await _refuse(error, scope, receive, send)
+            return await refuse(error, scope, receive, send)
         # Imported by the first request: it takes a second, and most servers have no agents.
         from athanor.server.mcp_tools import Tools, serve  # noqa: PLC0415
 
@@ -74,7 +71,3 @@ def _check_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is not None and origin.partition("://")[2] != request.headers.get("host", ""):
         raise PermissionDeniedError("This request comes from another site.", where=origin)
-
-
-async def _refuse(error: AthanorError, scope: Scope, receive: Receive, send: Send) -> None:
-    await JSON(error_body(error), status_code=error.status, headers=error_headers(error))(scope, receive, send)

@@ -10,24 +10,20 @@ from fastapi import APIRouter, Depends
 from athanor.errors import NotFoundError
 from athanor.gateway import App
 from athanor.governance import opens
-from athanor.server.auth import application, principal
+from athanor.server.auth import application
 from athanor.server.reach import key
-from athanor.types import ApiKey, Principal
+from athanor.types import ApiKey
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
 
 @router.get("/models", summary="List models; knowledge bases are models too")
-async def list_models(
-    app: App = Depends(application), _: Principal = Depends(principal), own: ApiKey = Depends(key)
-) -> dict[str, Any]:
+async def list_models(app: App = Depends(application), own: ApiKey = Depends(key)) -> dict[str, Any]:
     return {"object": "list", "data": [_wire(name, owner) for name, owner in await _names(app, own)]}
 
 
 @router.get("/models/{model:path}", summary="One model")
-async def get_model(
-    model: str, app: App = Depends(application), _: Principal = Depends(principal), own: ApiKey = Depends(key)
-) -> dict[str, Any]:
+async def get_model(model: str, app: App = Depends(application), own: ApiKey = Depends(key)) -> dict[str, Any]:
     for name, owner in await _names(app, own):
         if name == model:
             return _wire(name, owner)

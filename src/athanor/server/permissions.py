@@ -9,9 +9,8 @@ from fastapi import APIRouter, Depends
 
 from athanor.errors import InputError
 from athanor.gateway import App
-from athanor.governance import Right, may, require
+from athanor.governance import Right, may
 from athanor.rag.permissions import no_match, readers_of, rule_for
-from athanor.server.admin import admin
 from athanor.server.auth import application, principal
 from athanor.server.reach import reach, reader
 from athanor.server.wire.permissions import AccessBody, EraseBody, GroupChange, Member, NewGroup
@@ -21,40 +20,42 @@ router = APIRouter(prefix="/api", tags=["permissions"], dependencies=[Depends(re
 
 
 @router.get("/groups", summary="Groups, who is in them, and what they are cleared for")
-async def list_groups(app: App = Depends(application), _: Principal = Depends(admin)) -> dict[str, Any]:
+async def list_groups(app: App = Depends(application)) -> dict[str, Any]:
     return {"data": [_group(group, members) for group, members in await to_thread.run_sync(app.groups.list)]}
 
 
 @router.post("/groups", summary="Make a group")
 async def create_group(
-    body: NewGroup, app: App = Depends(application), who: Principal = Depends(admin)
+    body: NewGroup, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
     return _group(await to_thread.run_sync(lambda: app.groups.create(body.name, body.labels, by=who)), [])
 
 
 @router.patch("/groups/{group}", summary="Clear the members of a group for labels")
 async def clear_group(
-    group: str, body: GroupChange, app: App = Depends(application), who: Principal = Depends(admin)
+    group: str, body: GroupChange, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
     return await _named(app, await to_thread.run_sync(lambda: app.groups.clear(group, body.labels, by=who)))
 
 
 @router.post("/groups/{group}/members", summary="Put a principal into a group")
 async def add_member(
-    group: str, body: Member, app: App = Depends(application), who: Principal = Depends(admin)
+    group: str, body: Member, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
     return await _named(app, await to_thread.run_sync(lambda: app.groups.add(group, body.principal, by=who)))
 
 
 @router.delete("/groups/{group}/members/{member}", summary="Take a principal out of a group")
 async def remove_member(
-    group: str, member: str, app: App = Depends(application), who: Principal = Depends(admin)
+    group: str, member: str, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
     return await _named(app, await to_thread.run_sync(lambda: app.groups.remove(group, member, by=who)))
 
 
 @router.delete("/groups/{group}", summary="Delete a group; what it opened is closed to those who were in it")
-async def delete_group(group: str, app: App = Depends(application), who: Principal = Depends(admin)) -> dict[str, Any]:
+async def delete_group(
+    group: str, app: App = Depends(application), who: Principal = Depends(principal)
+) -> dict[str, Any]:
     gone = await to_thread.run_sync(lambda: app.groups.delete(group, by=who))
     return {"id": gone.id, "deleted": True}
 
@@ -67,7 +68,6 @@ async def permit(
     who: Principal = Depends(principal),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
-    require(who, Right.BUILD)
     named = body.groups or body.users or body.teams or body.labels or body.nobody
     if body.default and named:
         raise InputError("Either the rule is taken away, or somebody is named.", where="default")
@@ -91,8 +91,6 @@ async def access(
     who: Principal = Depends(principal),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
-    require(who, Right.BUILD)
-
     def look() -> dict[str, Any]:
         found = app.store.knowledge.get(base)
         document = app.store.knowledge.document_by_source(found.id, source)
@@ -113,7 +111,7 @@ async def access(
 
 
 @router.get("/knowledge/{base}/rules", summary="The rules of a knowledge base; the last that matches counts")
-async def rules(base: str, app: App = Depends(application), _: Principal = Depends(admin)) -> dict[str, Any]:
+async def rules(base: str, app: App = Depends(application)) -> dict[str, Any]:
     def look() -> list[dict[str, Any]]:
         found = app.store.knowledge.get(base)
         return [{"pattern": rule.pattern, **readers_of(rule.access, app.store)} for rule in found.rules]
@@ -123,7 +121,7 @@ async def rules(base: str, app: App = Depends(application), _: Principal = Depen
 
 @router.post("/knowledge/{base}/erase", summary="Erase a document from everything that is kept; the receipt proves it")
 async def erase(
-    base: str, body: EraseBody, app: App = Depends(application), who: Principal = Depends(admin)
+    base: str, body: EraseBody, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
     found = await to_thread.run_sync(app.store.knowledge.get, base)
     receipt = await to_thread.run_sync(lambda: app.eraser.erase(found, body.source, by=who))

@@ -11,13 +11,13 @@ from fastapi import Request
 from athanor.errors import NotFoundError, PermissionDeniedError
 from athanor.gateway import App
 from athanor.governance import opens
-from athanor.server.auth import caller
+from athanor.server.rules import identified
 from athanor.types import ApiKey, Reader
 
 
 async def key(request: Request) -> ApiKey:
-    """The key of the request. Raises as `caller`."""
-    return caller(request.headers, request.app.state.athanor)[1]
+    """The key of the request."""
+    return identified(request.scope)[1]
 
 
 async def reach(request: Request) -> None:
@@ -48,9 +48,9 @@ def _holder(app: App, document: str) -> str:
 
 
 async def reader(request: Request) -> Reader:
-    """What of the documents the owner of the key may read. Raises as `caller`."""
+    """What of the documents the owner of the key may read."""
     app: App = request.app.state.athanor
-    return await app.reader(caller(request.headers, app)[0])
+    return await app.reader(identified(request.scope)[0])
 
 
 def may_name(own: ApiKey, name: str | None) -> None:

@@ -9,7 +9,6 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Query
 
 from athanor.gateway import App
-from athanor.governance import Right, require
 from athanor.rag.sync_state import SourceStatus
 from athanor.server.auth import application, principal
 from athanor.server.jobs import job_body
@@ -24,7 +23,6 @@ router = APIRouter(prefix="/api/knowledge", tags=["sources"], dependencies=[Depe
 async def list_sources(
     base: str, app: App = Depends(application), who: Principal = Depends(principal), sees: Reader = Depends(reader)
 ) -> dict[str, Any]:
-    require(who, Right.BUILD)
     found = await app.knowledge.base(base, reader=sees)
     return {"data": [_source(one) for one in await to_thread.run_sync(partial(app.sources.list, found, reader=sees))]}
 
@@ -59,7 +57,6 @@ async def sync_sources(
     who: Principal = Depends(principal),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
-    require(who, Right.BUILD)
     found = await app.knowledge.base(base, reader=sees)
 
     def sync() -> list[Job]:
@@ -78,7 +75,6 @@ async def remove_source(
     who: Principal = Depends(principal),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
-    require(who, Right.BUILD)
     found = await app.knowledge.base(base, reader=sees)
     remove = partial(app.sources.remove, found, origin, keep_documents=keep_documents, reader=sees, by=who)
     return {"origin": origin, "deleted": True, "documents_deleted": await to_thread.run_sync(remove)}

@@ -16,8 +16,7 @@ from athanor.gateway import App
 from athanor.gateway.errand import run_errand
 from athanor.rag.evaluation.measure import resolved
 from athanor.rag.evaluation.questions import How, Writer
-from athanor.server.admin import admin
-from athanor.server.auth import application
+from athanor.server.auth import application, principal
 from athanor.server.jobs import job_body
 from athanor.server.reach import key, reach
 from athanor.server.wire.tuning import GenerateBody, NewQuestion, NewQuestions, Origin, TuneBody
@@ -36,7 +35,6 @@ async def list_questions(
     base: str,
     origin: Origin | None = None,
     app: App = Depends(application),
-    _: Principal = Depends(admin),
 ) -> dict[str, Any]:
     def read() -> list[Question]:
         return app.store.questions.list(app.store.knowledge.get(base).id, origin=origin)
@@ -46,7 +44,7 @@ async def list_questions(
 
 @router.post("/{base}/questions", summary="Add questions of your own; those in the same words are replaced")
 async def add_questions(
-    base: str, body: NewQuestions, app: App = Depends(application), who: Principal = Depends(admin)
+    base: str, body: NewQuestions, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
     def add() -> dict[str, Any]:
         found = app.store.knowledge.get(base)
@@ -62,7 +60,7 @@ async def generate(
     base: str,
     body: GenerateBody,
     app: App = Depends(application),
-    who: Principal = Depends(admin),
+    who: Principal = Depends(principal),
     own: ApiKey = Depends(key),
 ) -> dict[str, Any]:
     found = await to_thread.run_sync(app.store.knowledge.get, base)
@@ -73,7 +71,7 @@ async def generate(
 
 @router.delete("/{base}/questions/{question}", summary="Delete a question")
 async def delete_question(
-    base: str, question: str, app: App = Depends(application), who: Principal = Depends(admin)
+    base: str, question: str, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
     def delete() -> None:
         found = app.store.knowledge.get(base)
@@ -89,7 +87,7 @@ async def delete_questions(
     base: str,
     origin: Annotated[Origin, Query()],
     app: App = Depends(application),
-    who: Principal = Depends(admin),
+    who: Principal = Depends(principal),
 ) -> dict[str, Any]:
     def delete() -> int:
         return app.questions.delete(app.store.knowledge.get(base), origin=origin, by=who)
@@ -99,7 +97,7 @@ async def delete_questions(
 
 @router.post("/{base}/tune", summary="Choose the settings of retrieval by the base's own questions")
 async def tune(
-    base: str, body: TuneBody, app: App = Depends(application), who: Principal = Depends(admin)
+    base: str, body: TuneBody, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
     found = await to_thread.run_sync(app.store.knowledge.get, base)
     job = await app.tuning.enqueue(found, by=who, budget=body.budget, allow_slow=body.allow_slow, dry_run=body.dry_run)

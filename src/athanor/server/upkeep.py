@@ -20,8 +20,7 @@ from athanor.observe import Action
 from athanor.rag.check import check
 from athanor.rag.generate import room
 from athanor.rag.situate import LONGEST_PASSAGE, MAX_TOKENS
-from athanor.server.admin import admin
-from athanor.server.auth import application
+from athanor.server.auth import application, principal
 from athanor.server.jobs import job_body
 from athanor.server.reach import key, reach
 from athanor.server.wire.upkeep import ContextsBody, SettingsBody
@@ -40,7 +39,7 @@ async def write_contexts(
     base: str,
     body: ContextsBody,
     app: App = Depends(application),
-    who: Principal = Depends(admin),
+    who: Principal = Depends(principal),
     own: ApiKey = Depends(key),
 ) -> dict[str, Any]:
     found = await to_thread.run_sync(app.store.knowledge.get, base)
@@ -60,14 +59,14 @@ async def write_contexts(
 
 @router.delete("/{base}/contexts", summary="Take all contexts away, and search without them")
 async def remove_contexts(
-    base: str, app: App = Depends(application), who: Principal = Depends(admin)
+    base: str, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
     found = await to_thread.run_sync(app.store.knowledge.get, base)
     return job_body(await app.contexts.enqueue(found, model=None, by=who))
 
 
 @router.get("/{base}/check", summary="Is the base sound: rows, words, files, vector index")
-async def check_base(base: str, app: App = Depends(application), _: Principal = Depends(admin)) -> dict[str, Any]:
+async def check_base(base: str, app: App = Depends(application)) -> dict[str, Any]:
     found = await to_thread.run_sync(app.store.knowledge.get, base)
     made = await to_thread.run_sync(check, app.store, app.eraser.indexes, found)
     return asdict(made) | {"sound": made.sound}
@@ -75,7 +74,7 @@ async def check_base(base: str, app: App = Depends(application), _: Principal = 
 
 @router.patch("/{base}/settings", summary="Change settings of retrieval: a new version of them, in use at once")
 async def change_settings(
-    base: str, body: SettingsBody, app: App = Depends(application), who: Principal = Depends(admin)
+    base: str, body: SettingsBody, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
     wanted = body.model_dump(exclude_unset=True, exclude={"note"})
     values = {name: value for name, value in wanted.items() if value is not None or name == "per_document"}

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends
 
 from athanor.errors import NotFoundError
 from athanor.gateway import App
-from athanor.governance import Right, require
 from athanor.rag import Ingestion
 from athanor.server.auth import application, principal
 from athanor.server.paging import PAGING, Paging
@@ -38,7 +37,6 @@ async def create_batch(
     who: Principal = Depends(principal),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
-    require(who, Right.BUILD)
     base = await app.knowledge.base(store, reader=sees)
     if body.files is not None:
         wanted = {file.file_id: file.attributes or {} for file in body.files}
@@ -72,7 +70,6 @@ async def cancel_batch(
     who: Principal = Depends(principal),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
-    require(who, Right.BUILD)
     base = await app.knowledge.base(store, reader=sees)
     job = await _job(app, base, batch, who, sees)
     if job.state in WAITING:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends
 
 from athanor.errors import NotFoundError
 from athanor.gateway import App
-from athanor.governance import Right, may, require
+from athanor.governance import Right, may
 from athanor.observe import Action
 from athanor.rag import Ingestion
 from athanor.server.auth import application, principal
@@ -47,7 +47,6 @@ async def add(
     who: Principal = Depends(principal),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
-    require(who, Right.BUILD)
     base = await app.knowledge.base(store, reader=sees)
     tokens = body.chunking_strategy.tokens() if body.chunking_strategy else None
     found = await own_files(app, [body.file_id], who)
@@ -64,7 +63,6 @@ async def update(
     who: Principal = Depends(principal),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
-    require(who, Right.BUILD)
     base = await app.knowledge.base(store, reader=sees)
     document = await _present(app, base, file, sees)
 
@@ -84,7 +82,6 @@ async def content(
     store: str,
     file: str,
     app: App = Depends(application),
-    _: Principal = Depends(principal),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
     base = await app.knowledge.base(store, reader=sees)
@@ -99,7 +96,6 @@ async def list_files(
     store: str,
     filter: State | None = None,  # noqa: A002  OpenAI's name
     app: App = Depends(application),
-    _: Principal = Depends(principal),
     sees: Reader = Depends(reader),
     paging: Paging = PAGING,
 ) -> dict[str, Any]:
@@ -114,7 +110,6 @@ async def get_file(
     store: str,
     file: str,
     app: App = Depends(application),
-    _: Principal = Depends(principal),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
     base = await app.knowledge.base(store, reader=sees)
@@ -129,7 +124,6 @@ async def detach(
     who: Principal = Depends(principal),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
-    require(who, Right.BUILD)
     base = await app.knowledge.base(store, reader=sees)
     document = await _present(app, base, file, sees)
     await app.knowledge.remove(document.id, reader=sees, by=who)

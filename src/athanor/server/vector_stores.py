@@ -11,7 +11,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends
 
 from athanor.gateway import App
-from athanor.governance import Right, opens, require
+from athanor.governance import opens
 from athanor.observe import Action
 from athanor.server import vector_store_files
 from athanor.server.auth import application, principal
@@ -32,7 +32,6 @@ async def create(
     own: ApiKey = Depends(key),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
-    require(who, Right.BUILD)
     may_name(own, body.name)
     tokens = body.chunking_strategy.tokens() if body.chunking_strategy else None
     # Before the base is made: a file that is not there leaves no base behind.
@@ -47,7 +46,6 @@ async def create(
 @router.get("", summary="List knowledge bases")
 async def list_stores(
     app: App = Depends(application),
-    _: Principal = Depends(principal),
     own: ApiKey = Depends(key),
     sees: Reader = Depends(reader),
     paging: Paging = PAGING,
@@ -58,9 +56,7 @@ async def list_stores(
 
 
 @router.get("/{store}", summary="One knowledge base")
-async def get(
-    store: str, app: App = Depends(application), _: Principal = Depends(principal), sees: Reader = Depends(reader)
-) -> dict[str, Any]:
+async def get(store: str, app: App = Depends(application), sees: Reader = Depends(reader)) -> dict[str, Any]:
     return await _store(app, await app.knowledge.base(store, reader=sees), sees)
 
 
@@ -73,7 +69,6 @@ async def update(
     own: ApiKey = Depends(key),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
-    require(who, Right.BUILD)
     base = await app.knowledge.base(store, reader=sees)
     if body.name:
         may_name(own, body.name)
@@ -85,7 +80,6 @@ async def update(
 async def delete(
     store: str, app: App = Depends(application), who: Principal = Depends(principal), sees: Reader = Depends(reader)
 ) -> dict[str, Any]:
-    require(who, Right.BUILD)
     base = await app.knowledge.base(store, reader=sees)
     await app.knowledge.delete(base, reader=sees, by=who)
     return {"id": base.id, "object": "vector_store.deleted", "deleted": True}
@@ -96,7 +90,6 @@ async def search(
     store: str,
     body: SearchRequest,
     app: App = Depends(application),
-    _: Principal = Depends(principal),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
     base = await app.knowledge.base(store, reader=sees)
