@@ -29,6 +29,7 @@ Each error says what happened (`message`), where (`where`: a file, a key, a para
     ├── ModelError               model_unusable        500  weights missing, or unreadable
     │   └── WeightsMismatchError weights_mismatch      500  the file is not the pinned one
     ├── StoreError               store_failed          500
+    │   └── EncryptionError      encryption_failed     500  no key, the wrong one, or a sealed value was changed
     └── JobError                 job_failed            500
 """
 
@@ -229,6 +230,10 @@ class WeightsMismatchError(ModelError):
 
 class StoreError(AthanorError):
     code = "store_failed"
+
+
+class EncryptionError(StoreError):
+    code = "encryption_failed"
 
 
 class JobError(AthanorError):

@@ -139,7 +139,7 @@ def _store(settings: Settings) -> Iterator[Finding]:
         if settings.store.url is None and not database.exists():
             yield Finding("ok", "store", "made at the first start")
             return
-        store = Store.open(settings.store.url or f"sqlite:///{database}", blobs=settings.home / "blobs")
+        store = Store.of(settings)
     except AthanorError as error:
         yield Finding("problem", "store", error.message, error.hint or "")
         return

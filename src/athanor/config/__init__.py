@@ -5,6 +5,7 @@ from athanor.config.secrets import SecretReference
 from athanor.config.settings import (
     BreakerSettings,
     CacheSettings,
+    EncryptionSettings,
     GitSettings,
     GuardSettings,
     IngestSettings,
@@ -25,6 +26,7 @@ from athanor.config.settings import (
 __all__ = [
     "BreakerSettings",
     "CacheSettings",
+    "EncryptionSettings",
     "GitSettings",
     "GuardSettings",
     "IngestSettings",

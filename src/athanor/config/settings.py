@@ -41,6 +41,18 @@ class StoreSettings(Section):
     """SQLAlchemy URL. Unset: SQLite in the home folder. PostgreSQL: `postgresql+psycopg://user@host/name`."""
 
 
+class EncryptionSettings(Section):
+    """How what was said is kept unreadable on disk. See `docs/guides/encryption.md`."""
+
+    content: bool = True
+    """Encrypt recorded contents, stored responses, comments and questions. Secrets are encrypted in any case."""
+    key: SecretReference | None = None
+    """Where the master key is: `{ env = "NAME" }` or `{ file = "/path" }`; unset: `master.key` in the home folder, made
+    at the first start."""
+    key_command: tuple[str, ...] | None = None
+    """Command that prints the master key, in place of `key`: `["vault", "kv", "get", …]`."""
+
+
 class PriceSettings(Section):
     """What a model costs, in US dollars. Unset: the catalogue's price of that name, else nothing."""
 
@@ -330,6 +342,7 @@ class Settings(Section):
     """Folder of all state."""
     server: ServerSettings = ServerSettings()
     store: StoreSettings = StoreSettings()
+    encryption: EncryptionSettings = EncryptionSettings()
     chat: str = "smollm2-135m"
     """The model that answers when none is named: a `[models.NAME]` or a name from the catalogue."""
     models: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")], ModelSettings] = {}

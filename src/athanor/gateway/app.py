@@ -168,8 +168,7 @@ async def open_app(
     home = settings.home
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
-        url = settings.store.url or f"sqlite:///{home / 'athanor.db'}"
-        store = await to_thread.run_sync(lambda: Store.open(url, blobs=home / "blobs"))
+        store = await to_thread.run_sync(Store.of, settings)
         stack.callback(store.close)
         if embedder is None:
             used, reranker = await to_thread.run_sync(_onnx, settings)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from athanor.config import Settings
 from athanor.store import migrations
 from athanor.store.audit import Audit
 from athanor.store.base import TextIndex
 from athanor.store.blobs import Blobs, collect
 from athanor.store.chunks import Chunks
 from athanor.store.contexts import Contexts
+from athanor.store.crypto import Cipher
 from athanor.store.erasure import Erasure
 from athanor.store.evaluations import Evaluations, Questions
 from athanor.store.feedback import Feedback
@@ -20,9 +22,11 @@ from athanor.store.files import Files
 from athanor.store.groups import Groups
 from athanor.store.guard_events import GuardEvents
 from athanor.store.jobs import Jobs
+from athanor.store.keyring import KeyRing
 from athanor.store.keys import Keys
 from athanor.store.knowledge import Knowledge
 from athanor.store.links import Links
+from athanor.store.master import MasterKey, MasterSource
 from athanor.store.principals import Principals
 from athanor.store.requests import Contents, Requests, Traces
 from athanor.store.responses import Responses
@@ -47,6 +51,8 @@ class Store:
         """Use `database` as it is; `Store.open` is the usual way in."""
         self.database = database
         self.blobs = Blobs(blobs)
+        self.key_ring = KeyRing(database)
+        self.cipher = Cipher(self.key_ring)
         index: TextIndex = SQLiteText() if database.dialect == "sqlite" else PostgreSQLText()
         self.teams = Teams(database)
         self.principals = Principals(database)
@@ -75,15 +81,21 @@ class Store:
         self.writer = GroupedWriter(database)
 
     @classmethod
-    def open(cls, url: str, *, blobs: Path) -> Store:
+    def open(
+        cls, url: str, *, blobs: Path, master: MasterSource | MasterKey | None = None, content: bool = True
+    ) -> Store:
         """Open the database at `url`, creating it or bringing its schema up to date.
 
         Args:
             url: `sqlite:////absolute/file` or `postgresql+psycopg://user@host/name`.
             blobs: folder of large bytes; made when needed.
+            master: what unwraps the keys of sealed fields. Without it a store that has such keys gives and takes
+                neither contents nor secrets, and a store that has none keeps contents plain.
+            content: seal contents, not only secrets.
 
         Raises:
             StoreError: the database cannot be opened, or was written by a newer Athanor.
+            EncryptionError: the master key is missing, or is not the one of this database.
             MissingExtraError: the driver of PostgreSQL is not installed.
         """
         database = Database(url)
@@ -92,7 +104,21 @@ class Store:
         except BaseException:
             database.close()
             raise
-        return cls(database, blobs)
+        store = cls(database, blobs)
+        try:
+            if master is not None:
+                store.key_ring.unlock(master, content=content)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @classmethod
+    def of(cls, settings: Settings) -> Store:
+        """Open the store that the settings name, with its master key. Raises as `open`."""
+        url = settings.store.url or f"sqlite:///{settings.home / 'athanor.db'}"
+        master = MasterSource(settings.encryption, settings.home)
+        return cls.open(url, blobs=settings.home / "blobs", master=master, content=settings.encryption.content)
 
     def write(self) -> AbstractContextManager[Connection]:
         """One write transaction: `with store.write() as conn`, then `conn=conn` to every call inside.

@@ -113,6 +113,33 @@ sessions = Table(
     Column("created_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
     Column("revoked_at", Double),
+    Column("seen_at", Double),
+    Column("way", Text, nullable=False, server_default=text("'link'")),
+    Column("agent", Text, nullable=False, server_default=text("''")),
+    Column("address", Text, nullable=False, server_default=text("''")),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("principal", ForeignKey("principals.id", ondelete="CASCADE"), primary_key=True),
+    Column("password", Text),
+    Column("issuer", Text),
+    Column("subject", Text),
+    Column("created_at", Double, nullable=False),
+    Column("changed_at", Double),
+    Column("disabled_at", Double),
+    UniqueConstraint("issuer", "subject"),
+)
+
+# Failed sign-ins by whom they count for: an account, an address, or both; by hash, so that a password typed into the
+# wrong field is not kept.
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("failures", BigInteger, nullable=False),
+    Column("at", Double, nullable=False, index=True),
 )
 
 files = Table(
@@ -489,6 +516,19 @@ audit = Table(
     Column("details", Text, nullable=False),
     Column("previous", Text, nullable=False),
     Column("hash", Text, nullable=False, unique=True),
+)
+
+# Keys of the data, wrapped by the master key, which is elsewhere.
+data_keys = Table(
+    "data_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("purpose", Text, nullable=False),
+    Column("master", Text, nullable=False),
+    Column("wrapped", Text, nullable=False),
+    Column("whole", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("retired_at", Double),
 )
 
 BLOB_REFERENCES = (

@@ -60,6 +60,16 @@ CREATE TABLE contents (
     answer text NOT NULL
 );
 
+CREATE TABLE data_keys (
+    id text NOT NULL,
+    purpose text NOT NULL,
+    master text NOT NULL,
+    wrapped text NOT NULL,
+    whole boolean NOT NULL,
+    created_at double precision NOT NULL,
+    retired_at double precision
+);
+
 CREATE TABLE deletions (
     base bigint NOT NULL,
     source_sha256 text NOT NULL,
@@ -372,6 +382,8 @@ ALTER TABLE chunk_words ADD CONSTRAINT pk_chunk_words PRIMARY KEY (chunk);
 ALTER TABLE chunks ADD CONSTRAINT pk_chunks PRIMARY KEY (seq);
 
 ALTER TABLE contents ADD CONSTRAINT pk_contents PRIMARY KEY (trace);
+
+ALTER TABLE data_keys ADD CONSTRAINT pk_data_keys PRIMARY KEY (id);
 
 ALTER TABLE deletions ADD CONSTRAINT pk_deletions PRIMARY KEY (base, source_sha256);
 

@@ -61,6 +61,17 @@ CREATE TABLE contents (
     CONSTRAINT pk_contents PRIMARY KEY (trace)
 );
 
+CREATE TABLE data_keys (
+    id TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    master TEXT NOT NULL,
+    wrapped TEXT NOT NULL,
+    whole BOOLEAN NOT NULL,
+    created_at DOUBLE NOT NULL,
+    retired_at DOUBLE,
+    CONSTRAINT pk_data_keys PRIMARY KEY (id)
+);
+
 CREATE TABLE deletions (
     base INTEGER NOT NULL,
     source_sha256 TEXT NOT NULL,

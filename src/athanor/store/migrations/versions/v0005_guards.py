@@ -1,4 +1,4 @@
-"""What guards find.
+"""What guards find, and the keys of what is encrypted.
 
 Frozen: it says what the schema was, not what `tables` says today.
 """
@@ -37,7 +37,17 @@ CREATE TABLE guard_events (
     CONSTRAINT pk_guard_events PRIMARY KEY (id)
 );
 CREATE INDEX ix_guard_events_at ON guard_events (at, id);
-CREATE INDEX ix_guard_events_trace ON guard_events (trace)
+CREATE INDEX ix_guard_events_trace ON guard_events (trace);
+CREATE TABLE data_keys (
+    id TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    master TEXT NOT NULL,
+    wrapped TEXT NOT NULL,
+    whole BOOLEAN NOT NULL,
+    created_at {double} NOT NULL,
+    retired_at {double},
+    CONSTRAINT pk_data_keys PRIMARY KEY (id)
+)
 """
 
 _TYPES = {
