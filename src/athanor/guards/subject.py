@@ -15,7 +15,8 @@ class Decoded:
     """Of the encoded part, in the text as it was given."""
     end: int
     how: str
-    """`base64`, `hex`, `url` or `rot13`."""
+    """`base64`, `hex`, `binary`, `escape`, `url`, `rot13`, `reversed`, `spaced` (letters with gaps), `tags` or
+    `selectors` (characters that nobody sees and that spell something)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,5 +35,10 @@ class Subject:
     """Taken out or folded: `invisible`, `bidi`, `confusable`, `tags`. Over a cap: `long`, `entropy`."""
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Characters `start:end` of `plain`, as characters of `text`."""
+        """Characters `start:end` of `plain`, as the characters of `text` that they come from: no fewer, and no more
+        than the rest of a character that became several."""
+        if end <= start:
+            return self.offsets[start], self.offsets[start]
+        while end < len(self.plain) and self.offsets[end] == self.offsets[end - 1]:
+            end += 1
         return self.offsets[start], self.offsets[end]
