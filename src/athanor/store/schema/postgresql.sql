@@ -8,6 +8,12 @@ CREATE TABLE alembic_version (
     version_num character varying(32) NOT NULL
 );
 
+CREATE TABLE attempts (
+    subject text NOT NULL,
+    failures bigint NOT NULL,
+    at double precision NOT NULL
+);
+
 CREATE TABLE audit (
     sequence bigint NOT NULL,
     at double precision NOT NULL,
@@ -321,7 +327,11 @@ CREATE TABLE sessions (
     principal text NOT NULL,
     created_at double precision NOT NULL,
     expires_at double precision NOT NULL,
-    revoked_at double precision
+    revoked_at double precision,
+    seen_at double precision,
+    way text DEFAULT 'link'::text NOT NULL,
+    agent text DEFAULT ''::text NOT NULL,
+    address text DEFAULT ''::text NOT NULL
 );
 
 CREATE TABLE signature_bands (
@@ -364,6 +374,16 @@ CREATE TABLE traces (
     spans text NOT NULL
 );
 
+CREATE TABLE users (
+    principal text NOT NULL,
+    password text,
+    issuer text,
+    subject text,
+    created_at double precision NOT NULL,
+    changed_at double precision,
+    disabled_at double precision
+);
+
 CREATE TABLE vectors (
     chunk bigint NOT NULL,
     data bytea NOT NULL
@@ -372,6 +392,8 @@ CREATE TABLE vectors (
 ALTER TABLE access_classes ADD CONSTRAINT pk_access_classes PRIMARY KEY (seq);
 
 ALTER TABLE alembic_version ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
+
+ALTER TABLE attempts ADD CONSTRAINT pk_attempts PRIMARY KEY (subject);
 
 ALTER TABLE audit ADD CONSTRAINT pk_audit PRIMARY KEY (sequence);
 
@@ -437,6 +459,8 @@ ALTER TABLE teams ADD CONSTRAINT pk_teams PRIMARY KEY (id);
 
 ALTER TABLE traces ADD CONSTRAINT pk_traces PRIMARY KEY (trace);
 
+ALTER TABLE users ADD CONSTRAINT pk_users PRIMARY KEY (principal);
+
 ALTER TABLE vectors ADD CONSTRAINT pk_vectors PRIMARY KEY (chunk);
 
 ALTER TABLE access_classes ADD CONSTRAINT uq_access_classes_base_access UNIQUE (base, access);
@@ -464,6 +488,8 @@ ALTER TABLE principals ADD CONSTRAINT uq_principals_name UNIQUE (name);
 ALTER TABLE signatures ADD CONSTRAINT uq_signatures_document UNIQUE (document);
 
 ALTER TABLE teams ADD CONSTRAINT uq_teams_name UNIQUE (name);
+
+ALTER TABLE users ADD CONSTRAINT uq_users_issuer_subject UNIQUE (issuer, subject);
 
 ALTER TABLE access_classes ADD CONSTRAINT fk_access_classes_base FOREIGN KEY (base) REFERENCES knowledge_bases(seq);
 
@@ -511,7 +537,11 @@ ALTER TABLE signatures ADD CONSTRAINT fk_signatures_document FOREIGN KEY (docume
 
 ALTER TABLE sync_sources ADD CONSTRAINT fk_sync_sources_base FOREIGN KEY (base) REFERENCES knowledge_bases(seq);
 
+ALTER TABLE users ADD CONSTRAINT fk_users_principal FOREIGN KEY (principal) REFERENCES principals(id) ON DELETE CASCADE;
+
 ALTER TABLE vectors ADD CONSTRAINT fk_vectors_chunk FOREIGN KEY (chunk) REFERENCES chunks(seq) ON DELETE CASCADE;
+
+CREATE INDEX ix_attempts_at ON attempts USING btree (at);
 
 CREATE INDEX ix_audit_action ON audit USING btree (action);
 

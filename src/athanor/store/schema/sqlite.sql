@@ -11,6 +11,13 @@ CREATE TABLE alembic_version (
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
+CREATE TABLE attempts (
+    subject TEXT NOT NULL,
+    failures BIGINT NOT NULL,
+    at DOUBLE NOT NULL,
+    CONSTRAINT pk_attempts PRIMARY KEY (subject)
+);
+
 CREATE TABLE audit (
     sequence INTEGER NOT NULL,
     at DOUBLE NOT NULL,
@@ -337,7 +344,7 @@ CREATE TABLE sessions (
     principal TEXT NOT NULL,
     created_at DOUBLE NOT NULL,
     expires_at DOUBLE NOT NULL,
-    revoked_at DOUBLE,
+    revoked_at DOUBLE, seen_at DOUBLE, way TEXT DEFAULT 'link' NOT NULL, agent TEXT DEFAULT '' NOT NULL, address TEXT DEFAULT '' NOT NULL,
     CONSTRAINT pk_sessions PRIMARY KEY (hash),
     CONSTRAINT fk_sessions_principal FOREIGN KEY (principal) REFERENCES principals (id) ON DELETE CASCADE
 );
@@ -388,12 +395,27 @@ CREATE TABLE traces (
     CONSTRAINT pk_traces PRIMARY KEY (trace)
 );
 
+CREATE TABLE users (
+    principal TEXT NOT NULL,
+    password TEXT,
+    issuer TEXT,
+    subject TEXT,
+    created_at DOUBLE NOT NULL,
+    changed_at DOUBLE,
+    disabled_at DOUBLE,
+    CONSTRAINT pk_users PRIMARY KEY (principal),
+    CONSTRAINT uq_users_issuer_subject UNIQUE (issuer, subject),
+    CONSTRAINT fk_users_principal FOREIGN KEY(principal) REFERENCES principals (id) ON DELETE CASCADE
+);
+
 CREATE TABLE vectors (
     chunk INTEGER NOT NULL,
     data BLOB NOT NULL,
     CONSTRAINT pk_vectors PRIMARY KEY (chunk),
     CONSTRAINT fk_vectors_chunk FOREIGN KEY (chunk) REFERENCES chunks (seq) ON DELETE CASCADE
 );
+
+CREATE INDEX ix_attempts_at ON attempts (at);
 
 CREATE INDEX ix_audit_action ON audit (action);
 

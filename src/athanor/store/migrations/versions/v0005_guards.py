@@ -1,4 +1,4 @@
-"""What guards find, and the keys of what is encrypted.
+"""What guards find, the keys of what is encrypted, and people who sign in.
 
 Frozen: it says what the schema was, not what `tables` says today.
 """
@@ -47,7 +47,30 @@ CREATE TABLE data_keys (
     created_at {double} NOT NULL,
     retired_at {double},
     CONSTRAINT pk_data_keys PRIMARY KEY (id)
-)
+);
+ALTER TABLE sessions ADD COLUMN seen_at {double};
+ALTER TABLE sessions ADD COLUMN way TEXT DEFAULT 'link' NOT NULL;
+ALTER TABLE sessions ADD COLUMN agent TEXT DEFAULT '' NOT NULL;
+ALTER TABLE sessions ADD COLUMN address TEXT DEFAULT '' NOT NULL;
+CREATE TABLE users (
+    principal TEXT NOT NULL,
+    password TEXT,
+    issuer TEXT,
+    subject TEXT,
+    created_at {double} NOT NULL,
+    changed_at {double},
+    disabled_at {double},
+    CONSTRAINT pk_users PRIMARY KEY (principal),
+    CONSTRAINT uq_users_issuer_subject UNIQUE (issuer, subject),
+    CONSTRAINT fk_users_principal FOREIGN KEY(principal) REFERENCES principals (id) ON DELETE CASCADE
+);
+CREATE TABLE attempts (
+    subject TEXT NOT NULL,
+    failures BIGINT NOT NULL,
+    at {double} NOT NULL,
+    CONSTRAINT pk_attempts PRIMARY KEY (subject)
+);
+CREATE INDEX ix_attempts_at ON attempts (at)
 """
 
 _TYPES = {
