@@ -25,7 +25,7 @@ from athanor.gateway.limits import Limiter
 from athanor.gateway.models import Models
 from athanor.gateway.router import Router
 from athanor.governance import Groups, Keys, Links, Readers, Right, may
-from athanor.guards import Chain
+from athanor.guards import Chain, Parts, secret_of
 from athanor.models import resolve_embedder, resolve_reranker
 from athanor.observe import Action, AuditLog, Ledger, Metrics, Redact
 from athanor.plugins import load, names
@@ -231,6 +231,9 @@ def _compose(
     questions = Questions(store, embedder, retriever)
     tuning = Tuning(store, retriever.indexes, embedder=embedder, reranker=reranker)
     evaluations = Evaluations(store, retriever)
+    guards = Chain.make(
+        Parts(settings=settings, store=store, embedder=embedder, metrics=metrics, secret=secret_of(settings.home))
+    )
     return App(
         settings=settings,
         instance=new_id("run"),
@@ -258,7 +261,7 @@ def _compose(
         router=Router(settings, store, models, knowledge, embedder, reranker, metrics=metrics, limits=limits),
         cache=cache,
         limits=limits,
-        guards=Chain(),
+        guards=guards,
         handlers=_handlers(ingestion, contexts, questions, tuning, evaluations, batches),
     )
 

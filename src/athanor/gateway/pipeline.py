@@ -31,7 +31,7 @@ async def handle(
         target = target or await app.router.resolve(request.model, ctx)
         request, dropped = without_lacking(request, target.engine.profile)
         with app.limits.hold(ctx, request, target.engine.profile) as hold:
-            guarded = await app.guards.admit(hold.request, ctx)
+            guarded = await app.guards.admit(hold.request, ctx, base=target.base)
             request = guarded.request
             entry.record(request)
             if target.scope is None:

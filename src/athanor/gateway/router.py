@@ -29,6 +29,8 @@ class Target:
     engine: Engine
     scope: str | None
     """Who may share a cached answer with this caller; `None` where answers are not cached."""
+    base: str | None = None
+    """Name of the knowledge base that it is."""
 
 
 class Router:
@@ -98,7 +100,7 @@ class Router:
         # What is searched is what the scope is made of: no answer is kept for those who do not see all it rests on.
         engine = await self._answering(base, reader, view)
         ctx.span.set(target=self._models.default)
-        return Target(engine, self._scope(name, ctx, view=view, version=base.version))
+        return Target(engine, self._scope(name, ctx, view=view, version=base.version), base.name)
 
     async def measured(self, base: KnowledgeBase, ctx: Context) -> Target:
         """`base` by the settings that it is given with, whichever are in use; its answers are not cached.
@@ -109,7 +111,7 @@ class Router:
         if not opens(ctx.key, "knowledge", base.name):
             raise NotFoundError(f"There is no knowledge base {base.name!r}.", where="model")
         reader = await to_thread.run_sync(self._readers.of, ctx.principal)
-        return Target(await self._answering(base, reader, None), None)
+        return Target(await self._answering(base, reader, None), None, base.name)
 
     async def _answering(self, base: KnowledgeBase, reader: Reader, view: View | None) -> KnowledgeEngine:
         writer = Within(await self.engine(self._models.default), self._limits)

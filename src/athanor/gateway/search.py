@@ -42,7 +42,7 @@ async def find(
         request = Request(model=name, messages=(Message(role=Role.USER, content=query),))
         most = estimate(request)
         with app.limits.reserve(ctx, tokens=most) as hold:
-            request = (await app.guards.admit(request, entry.ctx)).request
+            request = (await app.guards.admit(request, entry.ctx, base=base.name)).request
             entry.record(request)
             with entry.ctx.span.child("retrieve", base=base.name) as span:
                 hits = await app.knowledge.search(base, request.question, limit=limit, reader=reader)

@@ -25,6 +25,8 @@ async def embed(model: str, texts: Sequence[str], ctx: Context, app: App) -> tup
         price = _price(model, app)
         most = estimate(request)
         with app.limits.reserve(ctx, tokens=most, usd=price.of(Usage(prompt_tokens=most))) as hold:
+            request = (await app.guards.admit(request, entry.ctx)).request
+            texts = [message.content for message in request.messages]
             entry.record(request)
             with entry.ctx.span.child("embed", texts=len(texts)):
                 found = await embedder.embed(texts, kind="document")
@@ -48,6 +50,8 @@ async def rerank(
         request = _asked(model, [query, *passages])
         most = estimate(request) + len(query) // 3 * len(passages)  # the query is read with every passage
         with app.limits.reserve(ctx, tokens=most) as hold:
+            request = (await app.guards.admit(request, entry.ctx)).request
+            query, *passages = [message.content for message in request.messages]
             entry.record(request)
             with entry.ctx.span.child("rerank", passages=len(passages)):
                 scores = await reranker.score(query, passages)

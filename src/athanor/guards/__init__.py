@@ -1,7 +1,25 @@
 """Guards: what may come in, and what may go out."""
 
+from athanor.guards.answers import Guarded
 from athanor.guards.base import Guard
-from athanor.guards.chain import Chain, Guarded
+from athanor.guards.chain import Chain
+from athanor.guards.explain import Explanation, Stage
+from athanor.guards.parts import Parts, secret_of
+from athanor.guards.policy import Direction, Policies, Policy, Rule
 from athanor.guards.subject import Decoded, Subject
 
-__all__ = ["Chain", "Decoded", "Guard", "Guarded", "Subject"]
+__all__ = [
+    "Chain",
+    "Decoded",
+    "Direction",
+    "Explanation",
+    "Guard",
+    "Guarded",
+    "Parts",
+    "Policies",
+    "Policy",
+    "Rule",
+    "Stage",
+    "Subject",
+    "secret_of",
+]

@@ -2,38 +2,140 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+import asyncio
+from collections.abc import Sequence
 
-from athanor.guards.base import Guard
-from athanor.types import Context, Event, Request
+from athanor.errors import BlockedError
+from athanor.guards.answers import Guarded
+from athanor.guards.book import Book
+from athanor.guards.events import Recorder
+from athanor.guards.explain import Explanation, explain
+from athanor.guards.judge import Judge
+from athanor.guards.normalise import subject_of
+from athanor.guards.parts import Parts, find
+from athanor.guards.policy import Going, Policies, everything
+from athanor.guards.run import Looked, Plan, Work, direction_of
+from athanor.guards.texts import Piece, pieces, rewritten
+from athanor.types import Context, Decision, Finding, Origin, Request, Verdict
 
-
-class Guarded:
-    """One request on its way through the guards."""
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        """As it may go on: redacted where the policy says so."""
-
-    def checked(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-        """The answer as it may be recorded; pieces are held back until they are sure."""
-        return events
-
-    def revealed(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-        """The answer as its caller sees it: with what pseudonyms stand for."""
-        return events
+_AT_ONCE = 8
+"""Texts of one request that are looked at together."""
 
 
-class Chain:
+class Chain(Judge):
     """All guards of a running system."""
 
-    def __init__(self, guards: Sequence[Guard] = ()) -> None:
-        self.guards = tuple(guards)
+    @classmethod
+    def make(cls, parts: Parts) -> Chain:
+        """The guards that are installed, by the policies of the settings.
 
-    async def admit(self, request: Request, ctx: Context) -> Guarded:
-        """Check every message of `request`.
+        Raises:
+            ConfigError: the policies' file is wrong.
+        """
+        settings = parts.settings.guards
+        book = Book(settings.policies or parts.settings.home / "guards.toml")
+        found = find(parts)
+        return cls(
+            found.guards,
+            settings=settings,
+            book=book,
+            recorder=Recorder(parts.store, parts.metrics, parts.key("events")),
+            metrics=parts.metrics,
+            missing={name: str(error) for name, error in found.missing.items()},
+        )
+
+    async def admit(self, request: Request, ctx: Context, *, base: str | None = None) -> Guarded:
+        """Check every text of `request`.
+
+        Args:
+            base: the knowledge base that answers.
 
         Raises:
             BlockedError: the policy refuses it.
         """
-        return Guarded(request)
+        if not self.active:
+            return Guarded(request)
+        going = self.going(ctx, model=request.model, base=base)
+        plans = {origin: self.plan(going, direction_of(origin)) for origin in Origin}
+        guarded = Guarded(request, self, going)
+        if not any(plans.values()):
+            return guarded
+        todo = [piece for piece in pieces(request) if plans[piece.origin] and piece.text]
+        work = Work()
+        with ctx.span.child("guards", direction="in", policy=going.policy.name) as span:
+            looked = await self._all(todo, plans, going, work)
+            span.set(**work.attributes())
+        verdicts = {}
+        for piece in todo:
+            found = looked[piece.text, piece.origin]
+            if not found.findings:
+                continue
+            # History was told of when it was new.
+            again = found.remembered and not piece.new and not _blocks(found.findings)
+            verdict = self.settled(
+                piece.text, found.findings, going, origin=piece.origin, place=piece.place, record=not again
+            )
+            if verdict.decision is Decision.BLOCK:
+                raise blocked(verdict, going, piece)
+            if verdict.decision is Decision.REDACT:
+                verdicts[piece.place] = self.redacted(piece.text, verdict, plans[piece.origin])
+        if verdicts:
+            guarded.request = rewritten(request, lambda piece: verdicts.get(piece.place, piece.text))
+        return guarded
+
+    async def scores(self, text: str, origin: Origin, ctx: Context) -> list[Finding]:
+        """What every guard finds, however little it is sure of, whatever the policies say. Nothing is kept.
+
+        Raises:
+            AthanorError: a guard failed.
+        """
+        found: list[Finding] = []
+        subject = subject_of(text)
+        for guard in self.guards:
+            found += (await self.runner.raw(guard, subject, origin, ctx))[0]
+        rules = everything()
+        return [one for one in map(rules.decided, found) if one is not None]
+
+    async def explain(
+        self,
+        text: str,
+        origin: Origin,
+        ctx: Context,
+        *,
+        model: str = "",
+        base: str | None = None,
+        policies: Policies | None = None,
+    ) -> Explanation:
+        """Every step from `text` to what would be done about it. Nothing is kept, and nothing is remembered.
+
+        Args:
+            policies: by these, in place of those in force.
+        """
+        return await explain(self, text, origin, ctx, model=model, base=base, policies=policies)
+
+    async def _all(
+        self, todo: Sequence[Piece], plans: dict[Origin, Plan], going: Going, work: Work
+    ) -> dict[tuple[str, Origin], Looked]:
+        """Each different text once."""
+        keys = list(dict.fromkeys((piece.text, piece.origin) for piece in todo))
+        found: dict[tuple[str, Origin], Looked] = {}
+        for at in range(0, len(keys), _AT_ONCE):
+            some = keys[at : at + _AT_ONCE]
+            looked = await asyncio.gather(*(self.look(t, o, going, plans[o], work) for t, o in some))
+            found.update(zip(some, looked, strict=True))
+        return found
+
+
+def _blocks(findings: Sequence[Finding]) -> bool:
+    return any(finding.decision is Decision.BLOCK for finding in findings)
+
+
+def blocked(verdict: Verdict, going: Going, piece: Piece) -> BlockedError:
+    """What the caller is told: what it was, and nothing of the text."""
+    categories = tuple(dict.fromkeys(f.category for f in verdict.findings if f.decision is Decision.BLOCK))
+    return BlockedError(
+        f"The policy {going.policy.name!r} refuses this request: {', '.join(categories)}.",
+        categories=categories,
+        where=piece.place,
+        hint="Leave that part out. Whoever runs this system sees the event under the trace of this request.",
+    )

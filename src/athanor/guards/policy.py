@@ -223,6 +223,17 @@ class Policies:
         return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Going:
+    """What a request's texts go by: one policy, the same from its first text to the end of its answer."""
+
+    policies: Policies
+    policy: Policy
+    ctx: Context
+    model: str
+    base: str | None
+
+
 def everything(action: Decision = Decision.FLAG) -> Rules:
     """Rules by which every finding counts, however low it scores: for who wants scores, not decisions."""
     return Rules([{"*": Rule(pattern="*", action=action, threshold=0.0)}])

@@ -1,0 +1,27 @@
+"""Answers on their way out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from athanor.guards.judge import Judge
+from athanor.guards.policy import Going
+from athanor.types import Event, Request
+
+
+class Guarded:
+    """One request on its way through the guards."""
+
+    def __init__(self, request: Request, judge: Judge | None = None, going: Going | None = None) -> None:
+        self.request = request
+        """As it may go on: redacted where the policy says so."""
+        self._judge = judge
+        self._going = going
+
+    def checked(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+        """The answer as it may be recorded; pieces are held back until they are sure."""
+        return events
+
+    def revealed(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+        """The answer as its caller sees it: with what pseudonyms stand for."""
+        return events

@@ -1,0 +1,165 @@
+"""One text, one policy, one verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from athanor.config import GuardSettings
+from athanor.guards.base import Guard
+from athanor.guards.book import Book
+from athanor.guards.events import Recorder
+from athanor.guards.policy import Direction, Going
+from athanor.guards.run import Looked, Plan, Runner, Work, direction_of
+from athanor.observe import Metrics
+from athanor.types import NOTHING_FOUND, Context, Decision, Finding, Origin, Verdict
+
+OFF = GuardSettings(mode="off")
+
+
+class Judge:
+    """Lets guards look, and says what follows.
+
+    Args:
+        guards: in the order in which they run.
+        book: the policies; without it, the shipped ones.
+        recorder: keeps events; without it, nothing is kept.
+        missing: guards that are not there, and why.
+    """
+
+    def __init__(
+        self,
+        guards: Sequence[Guard] = (),
+        *,
+        settings: GuardSettings = OFF,
+        book: Book | None = None,
+        recorder: Recorder | None = None,
+        metrics: Metrics | None = None,
+        missing: dict[str, str] | None = None,
+    ) -> None:
+        self.guards = tuple(guards)
+        self.settings = settings
+        self.missing = dict(missing or {})
+        self.book = book or Book()
+        metrics = metrics or Metrics()
+        self.recorder = recorder or Recorder(None, metrics, b"")
+        self.runner = Runner(
+            metrics, remembered=settings.remembered, timeout=settings.timeout_s, longest=settings.longest
+        )
+        self._plans: dict[tuple[str, Direction], Plan] = {}
+        self._version = ""
+
+    @property
+    def active(self) -> bool:
+        """Is anything looked for at all."""
+        return bool(self.guards) and self.settings.mode != "off"
+
+    @property
+    def observing(self) -> bool:
+        return self.settings.mode == "observe"
+
+    def categories(self) -> frozenset[str]:
+        """Everything that the guards here can find."""
+        return frozenset().union(*(guard.categories for guard in self.guards))
+
+    def forget(self) -> None:
+        """Remember no verdict: what guards find may have changed."""
+        self._plans.clear()
+        self.runner.forget()
+
+    def going(self, ctx: Context, *, model: str = "", base: str | None = None) -> Going:
+        """By which policy the texts of a request go."""
+        policies = self.book.current
+        return Going(
+            policies=policies, policy=policies.of(ctx, base=base, model=model), ctx=ctx, model=model, base=base
+        )
+
+    def plan(self, going: Going, direction: Direction) -> Plan:
+        """What is looked for in one direction."""
+        if self._version != going.policies.version:
+            self.forget()
+            self._version = going.policies.version
+        found = self._plans.get((going.policy.name, direction))
+        if found is None:
+            closed = self.settings.failures_out if direction is Direction.MODEL else self.settings.failures_in
+            found = self._plans[going.policy.name, direction] = Plan(
+                self.guards if self.active else (),
+                going.policies.rules(going.policy, direction),
+                version=going.policies.version,
+                policy=going.policy.name,
+                closed=closed == "closed",
+            )
+        return found
+
+    async def check(
+        self,
+        text: str,
+        origin: Origin,
+        ctx: Context,
+        *,
+        model: str = "",
+        base: str | None = None,
+        place: str = "",
+        direction: Direction | None = None,
+        record: bool = True,
+    ) -> Verdict:
+        """What follows from one text. Its findings' decisions are what has to be done: flags alone, while observing.
+
+        Args:
+            place: where it stands, for the event: a chunk's id, `answer`, …
+            direction: the policy's section that counts, where it is not that of `origin`.
+            record: keep events of what is found.
+        """
+        going = self.going(ctx, model=model, base=base)
+        plan = self.plan(going, direction or direction_of(origin))
+        if not plan or not text:
+            return NOTHING_FOUND
+        looked = await self.runner.look(text, origin, ctx, plan, Work())
+        return self.settled(text, looked.findings, going, origin=origin, place=place, record=record)
+
+    async def look(self, text: str, origin: Origin, going: Going, plan: Plan, work: Work) -> Looked:
+        """What follows from one text by a plan; nothing is recorded."""
+        return await self.runner.look(text, origin, going.ctx, plan, work)
+
+    def settled(
+        self,
+        text: str,
+        findings: Sequence[Finding],
+        going: Going,
+        *,
+        origin: Origin,
+        place: str,
+        record: bool = True,
+    ) -> Verdict:
+        """Decided findings as what has to be done; kept as events, if they are to be."""
+        kept = [finding for finding in findings if finding.decision is not Decision.ALLOW]
+        if not kept:
+            return NOTHING_FOUND
+        done = [replace(f, decision=Decision.FLAG) for f in kept] if self.observing else kept
+        if record:
+            self.recorder.record(
+                text,
+                kept,
+                going,
+                origin=origin,
+                place=place,
+                actions=[finding.decision for finding in done],
+            )
+        return Verdict(findings=tuple(done), policy=going.policies.version)
+
+    def redacted(self, text: str, verdict: Verdict, plan: Plan) -> str:
+        """`text` without what has to go."""
+        spans = [f for f in verdict.findings if f.decision is Decision.REDACT]
+        return masked(text, spans) if spans else text
+
+
+def masked(text: str, findings: Sequence[Finding]) -> str:
+    """`text` with the spans of `findings` replaced by what they were."""
+    out: list[str] = []
+    at = 0
+    for finding in sorted(findings, key=lambda f: (f.start, -f.end)):
+        if finding.end <= at:
+            continue
+        out += (text[at : max(at, finding.start)], f"[{finding.category}]")
+        at = finding.end
+    return "".join((*out, text[at:]))

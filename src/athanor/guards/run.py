@@ -1,0 +1,232 @@
+"""Guards at work on one text: which of them a policy needs, what they find, and what is remembered of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from anyio import to_thread
+
+from athanor.errors import AthanorError
+from athanor.guards.base import Guard
+from athanor.guards.normalise import subject_of
+from athanor.guards.policy import Direction, Rules
+from athanor.guards.subject import Subject
+from athanor.observe import Metrics
+from athanor.types import Context, Decision, Finding, Origin
+
+log = logging.getLogger(__name__)
+
+FAILED = "guard.failed"
+"""The category of what a guard that failed leaves behind."""
+OVERLAP = 1000
+"""Characters that two pieces of a text share that is looked at in pieces."""
+LARGE = 20_000
+"""Characters from which a text is prepared in a thread, so that other requests do not wait for it."""
+_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 10.0)
+_QUIET_SECONDS = 60.0
+"""Between two events, and two lines of the log, about the failures of one guard."""
+
+
+class Plan:
+    """What a policy asks for in one direction, of the guards that are there.
+
+    Args:
+        closed: refuse what a guard that could have changed or refused it has failed on.
+    """
+
+    def __init__(self, guards: Sequence[Guard], rules: Rules, *, version: str, policy: str, closed: bool) -> None:
+        self.rules = rules
+        self.version = version
+        self.policy = policy
+        self.guards = tuple(guard for guard in guards if rules.needs(guard.categories))
+        self.lasting = tuple(guard for guard in self.guards if not getattr(guard, "contextual", False))
+        """Whose findings depend on the text and its origin alone, and can be remembered."""
+        self.contextual = tuple(guard for guard in self.guards if getattr(guard, "contextual", False))
+        self._closed = frozenset(
+            guard.name
+            for guard in self.guards
+            if closed and rules.strongest(guard.categories).severity >= Decision.REDACT.severity
+        )
+
+    def on_failure(self, guard: Guard) -> Decision:
+        """What follows when `guard` fails."""
+        return Decision.BLOCK if guard.name in self._closed else Decision.FLAG
+
+    def __bool__(self) -> bool:
+        return bool(self.guards)
+
+
+@dataclass(slots=True)
+class Work:
+    """What was done for one request, for its trace."""
+
+    texts: int = 0
+    remembered: int = 0
+    """Of these: not looked at again."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Guard → time."""
+    findings: dict[str, int] = field(default_factory=dict)
+    """Category → number."""
+
+    def count(self, findings: Sequence[Finding]) -> None:
+        for finding in findings:
+            self.findings[finding.category] = self.findings.get(finding.category, 0) + 1
+
+    def attributes(self) -> dict[str, object]:
+        """As the attributes of a span: names and numbers."""
+        ms = {name: round(seconds * 1000, 3) for name, seconds in self.seconds.items()}
+        return {"texts": self.texts, "remembered": self.remembered, "ms": ms, "findings": self.findings}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What follows from one text."""
+
+    findings: tuple[Finding, ...] = ()
+    """With the policy's decisions, in the order of their places."""
+    remembered: bool = False
+
+
+class Runner:
+    """Runs guards, and remembers what they found.
+
+    Args:
+        remembered: verdicts kept, the least used go first.
+        timeout: seconds for one guard and one text.
+        longest: characters of a piece.
+    """
+
+    def __init__(self, metrics: Metrics, *, remembered: int, timeout: float, longest: int) -> None:
+        self._remembered = remembered
+        self._timeout = timeout
+        self._longest = longest
+        self._known: OrderedDict[tuple[bytes, Origin, int], tuple[Finding, ...]] = OrderedDict()
+        self._plans: dict[int, Plan] = {}
+        self._told: dict[str, float] = {}
+        self._seconds = metrics.histogram("athanor_guard_seconds", "One guard on one text.", ("guard",), _BUCKETS)
+        self._failures = metrics.counter("athanor_guard_failures_total", "Guards that failed.", ("guard", "error"))
+        self._hits = metrics.counter("athanor_guard_remembered_total", "Texts whose verdict was remembered.")
+        self._bound: dict[str, Callable[[float], None]] = {}
+
+    async def look(self, text: str, origin: Origin, ctx: Context, plan: Plan, work: Work) -> Looked:
+        """Everything that follows from `text` by `plan`."""
+        work.texts += 1
+        key = None
+        found: tuple[Finding, ...] | None = None
+        if self._remembered and plan.lasting:
+            digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+            key = (digest, origin, id(plan))
+            found = self._known.get(key)
+            if found is not None:
+                self._known.move_to_end(key)
+                self._hits.add()
+                if not plan.contextual:
+                    work.remembered += 1
+                    work.count(found)
+                    return Looked(findings=found, remembered=True)
+        remembered = found is not None
+        findings = list(found or ())
+        for guards, lasting in ((() if remembered else plan.lasting, True), (plan.contextual, False)):
+            if guards:
+                some, whole = await self._run(text, origin, ctx, plan, guards, work)
+                findings += some
+                if lasting and whole and key is not None:
+                    self._remember(key, tuple(some), plan)
+        findings.sort(key=lambda finding: (finding.start, finding.end))
+        work.count(findings)
+        return Looked(findings=tuple(findings), remembered=remembered)
+
+    async def raw(self, guard: Guard, subject: Subject, origin: Origin, ctx: Context) -> tuple[list[Finding], float]:
+        """What `guard` itself says, and how many seconds it took.
+
+        Raises:
+            AthanorError: it failed.
+        """
+        began = time.perf_counter()
+        async with asyncio.timeout(self._timeout):
+            verdict = await guard.check(subject, origin, ctx)
+        seconds = time.perf_counter() - began
+        bound = self._bound.get(guard.name)
+        if bound is None:
+            bound = self._bound[guard.name] = self._seconds.bind(guard=guard.name)
+        bound(seconds)
+        return list(verdict.findings), seconds
+
+    def forget(self) -> None:
+        """Remember nothing: the policies, or the guards' own settings, have changed."""
+        self._known.clear()
+        self._plans.clear()
+
+    def _remember(self, key: tuple[bytes, Origin, int], findings: tuple[Finding, ...], plan: Plan) -> None:
+        self._plans[key[2]] = plan  # kept alive, so that its id stays its own
+        self._known[key] = findings
+        if len(self._known) > self._remembered:
+            self._known.popitem(last=False)
+
+    async def _run(
+        self, text: str, origin: Origin, ctx: Context, plan: Plan, guards: Sequence[Guard], work: Work
+    ) -> tuple[list[Finding], bool]:
+        """The decided findings of `guards`, and whether all of them could work."""
+        found: list[Finding] = []
+        whole = True
+        for start, piece in self._pieces(text):
+            subject = subject_of(piece) if len(piece) < LARGE else await to_thread.run_sync(subject_of, piece)
+            for guard in guards:
+                try:
+                    raw, seconds = await self.raw(guard, subject, origin, ctx)
+                except Exception as error:  # whatever a plug-in does, the policy says what follows
+                    whole = False
+                    raw, seconds = [self._failed(guard, error, piece, plan)], 0.0
+                    found += [_moved(one, start) for one in raw]
+                    continue
+                work.seconds[guard.name] = work.seconds.get(guard.name, 0.0) + seconds
+                decided = [one for one in map(plan.rules.decided, raw) if one is not None]
+                found += [_moved(one, start) for one in decided]
+        return (_distinct(found) if len(text) > self._longest else found), whole
+
+    def _pieces(self, text: str) -> list[tuple[int, str]]:
+        if len(text) <= self._longest:
+            return [(0, text)]
+        overlap = min(OVERLAP, self._longest // 2)
+        step = self._longest - overlap
+        return [(at, text[at : at + self._longest]) for at in range(0, max(1, len(text) - overlap), step)]
+
+    def _failed(self, guard: Guard, error: Exception, text: str, plan: Plan) -> Finding:
+        code = error.code if isinstance(error, AthanorError) else type(error).__name__
+        self._failures.add(guard=guard.name, error=code)
+        decision = plan.on_failure(guard)
+        now = time.monotonic()
+        if now - self._told.get(guard.name, -_QUIET_SECONDS) >= _QUIET_SECONDS:
+            self._told[guard.name] = now
+            log.error("guard %s failed: %s", guard.name, error if isinstance(error, AthanorError) else code)
+        elif decision is Decision.FLAG:
+            decision = Decision.ALLOW  # one event a minute says as much as one for each request
+        return Finding(
+            guard=guard.name,
+            category=FAILED,
+            score=1.0,
+            start=0,
+            end=len(text),
+            reason=f"The guard failed: {code}.",
+            decision=decision,
+        )
+
+
+def _moved(finding: Finding, by: int) -> Finding:
+    return replace(finding, start=finding.start + by, end=finding.end + by) if by else finding
+
+
+def _distinct(findings: Sequence[Finding]) -> list[Finding]:
+    """What two overlapping pieces both found, once."""
+    return list({(f.guard, f.category, f.start, f.end): f for f in findings}.values())
+
+
+def direction_of(origin: Origin) -> Direction:
+    """The direction of a policy that a text of `origin` goes by."""
+    return Direction(origin.value)
