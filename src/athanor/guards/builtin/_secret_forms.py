@@ -137,9 +137,9 @@ OWN = (
     ),
 )  # fmt: skip
 
-# Version 1.5. Not taken: the entropy plug-ins and `keyword`, for their false alarms (see design/guards.md); `ip_public`,
-# which is personal data; `private_key` and `jwt`, which mark only where the secret begins; `softlayer`, whose service is
-# gone; `basic_auth`, which takes "://a:b@" of examples; `artifactory`, whose short form is any word that begins with AP.
+# Of version 1.5. Not taken: the entropy plug-ins and `keyword`, for their false alarms (see design/guards.md);
+# `ip_public`, personal data; `private_key` and `jwt`, which mark only where the secret begins; `softlayer`, whose service is gone;
+# `basic_auth`, which takes the "://a:b@" of examples; `artifactory`, whose short form is any word that begins with AP.
 _PINNED = (
     ("aws", "AWSKeyDetector", "aws", ("akia", "asia", "a3t", "abia", "acca", "aws"), 1.0),
     ("azure_storage_key", "AzureStorageKeyDetector", "azure", ("accountkey=",), 1.0),

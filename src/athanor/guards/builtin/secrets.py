@@ -22,7 +22,8 @@ ends where the text ends may go on."""
 
 _NAMES = (
     "password", "passwd", "passwort", "passphrase", "contraseña", "pwd", "secret", "api_key", "api-key", "apikey",
-    "api key", "access_key", "access key", "auth_key", "auth_token", "access_token", "client_secret", "private_key", "credential",
+    "api key", "access_key", "access key", "auth_key", "auth_token", "access_token", "client_secret",
+    "private_key", "credential",
 )  # fmt: skip
 _ASSIGNED = re.compile(
     rf"""(?ix) (?<![a-z]) [\w.-]{{0,30}}? (?:{"|".join(re.escape(name) for name in _NAMES)}) (?:_?[a-z0-9]{{1,12}})?
