@@ -7,10 +7,22 @@ import math
 import re
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from athanor.types import EmbedderProfile, Embeddings, EngineState, EngineStatus, RerankerProfile
+from athanor.guards import Subject
+from athanor.types import (
+    Context,
+    Decision,
+    EmbedderProfile,
+    Embeddings,
+    EngineState,
+    EngineStatus,
+    Finding,
+    Origin,
+    RerankerProfile,
+    Verdict,
+)
 
 _WORD = re.compile(r"\w+")
 
@@ -98,3 +110,55 @@ class OverlapReranker:
 
     async def aclose(self) -> None:
         self._status = EngineStatus.STOPPED
+
+
+class PhraseGuard:
+    """A `Guard` that finds phrases, whatever their case.
+
+    Args:
+        phrases: phrase → category.
+        whole: can only judge a text as a whole, as a classifier does; each finding then spans all of it.
+        score: of every finding.
+    """
+
+    def __init__(
+        self, phrases: Mapping[str, str], *, name: str = "phrases", whole: bool = False, score: float = 1.0
+    ) -> None:
+        self.name = name
+        self.calls: list[tuple[Origin, str]] = []
+        """Origin and text of every call."""
+        self.failure: Exception | None = None
+        """Raised instead of an answer."""
+        self._phrases = {phrase.lower(): category for phrase, category in phrases.items()}
+        self._whole = whole
+        self._score = score
+
+    @property
+    def categories(self) -> frozenset[str]:
+        return frozenset(self._phrases.values())
+
+    @property
+    def reach(self) -> int | None:
+        return None if self._whole else max(map(len, self._phrases))
+
+    async def check(self, subject: Subject, origin: Origin, ctx: Context) -> Verdict:
+        self.calls.append((origin, subject.text))
+        if self.failure is not None:
+            raise self.failure
+        found = []
+        plain = subject.plain.lower()
+        for phrase, category in self._phrases.items():
+            for match in re.finditer(re.escape(phrase), plain):
+                span = (0, len(subject.text)) if self._whole else subject.span(*match.span())
+                found.append(
+                    Finding(
+                        guard=self.name,
+                        category=category,
+                        score=self._score,
+                        start=span[0],
+                        end=span[1],
+                        reason="a phrase of the list",
+                        decision=Decision.FLAG,
+                    )
+                )
+        return Verdict(findings=tuple(found))
