@@ -7,7 +7,6 @@ noise. So everything decoded must be UTF-8, printable and shaped like language.
 from __future__ import annotations
 
 import base64
-import binascii
 import codecs
 import re
 from collections.abc import Iterator, Sequence
@@ -22,9 +21,8 @@ LONGEST = 100_000
 SHORTEST = 6
 """Characters that a decoded part has at least."""
 
-_BASE64 = re.compile(
-    r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{16,}+(?:\r?\n[A-Za-z0-9+/_-]{16,}+)*+(?:\r?\n[A-Za-z0-9+/_-]+)?={0,2}"
-)
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{16,}+(?:\r?\n[A-Za-z0-9+/_-]{16,}+)*+")
+_LAST_LINE = re.compile(r"\r?\n[A-Za-z0-9+/_-]+={0,2}")
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:(?:\\x|0x)?[0-9a-fA-F]{2}[ ,:]?){8,}+(?![0-9A-Za-z])")
 _PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
 _ESCAPES = re.compile(r"(?:(?:\\u[0-9a-fA-F]{4}|\\u\{[0-9a-fA-F]{1,6}\}|&#[0-9]{2,7};|&#[xX][0-9a-fA-F]{2,6};) ?){5,}+")
@@ -38,14 +36,14 @@ _SPACED = re.compile(
 _TAGGED = re.compile("[\U000e0020-\U000e007e]{4,}")
 _SELECTED = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{6,}")
 _OVERRIDDEN = re.compile("\u202e([^\u202c\u202d\u202a\u202b\n]{4,})")
-_ROT13 = re.compile(
-    r"\b(?:gur|naq|lbh|lbhe|nyy|abg|guvf|jvgu|vtaber|vafgehpgvbaf?|cerivbhf|cebzcg|flfgrz|erirny|gryy|sbyybj|ehyrf|sbetrg)\b",
-    re.IGNORECASE,
+_COMMON = (
+    "the and you your all not this that with will ignore forget instruction instructions previous prompt system reveal "
+    "tell follow rules password secret"
 )
-_REVERSED = re.compile(
-    r"\b(?:eht|dna|uoy|ruoy|lla|siht|htiw|erongi|snoitcurtsni|suoiverp|tpmorp|metsys|laever|llet|wollof|selur|tegrof)\b",
-    re.IGNORECASE,
-)
+_ROT13 = frozenset(codecs.encode(_COMMON, "rot13").split())
+_REVERSED = frozenset(_COMMON[::-1].split())
+_TURNED = _ROT13 | _REVERSED
+_AROUND = ".,:;!?\"'()[]`*_-"
 _PIECE = re.compile(r"[^\n]+")
 _VOWELS = re.compile("[aeiouyAEIOUY]")
 _TALK = re.compile(r"[^\W\d_]{2,}")
@@ -74,10 +72,8 @@ def _parts(plain: str) -> Iterator[tuple[str, int, int, str]]:
     if "\\u" in plain or "&#" in plain:
         for match in _ESCAPES.finditer(plain):
             yield "escape", *match.span(), _ESCAPE.sub(_unescaped, match[0][:LONGEST])
-    for match in _BITS.finditer(plain):
-        bits = re.sub("[ ,]", "", match[0][:LONGEST])
-        if (said := _words(int(bits, 2).to_bytes(len(bits) // 8, "big"))) is not None:
-            yield "binary", *match.span(), said
+    if plain.count("0") + plain.count("1") >= 8 * SHORTEST:
+        yield from _binary(plain)
     for match in _SPACED.finditer(plain):
         said = re.sub(rf"(?<=\w){re.escape(match['gap'])}(?=\w)", "", match[0][:LONGEST])
         if len(said) >= SHORTEST and (_VOWELS.search(said) or not said.isascii()):
@@ -87,14 +83,28 @@ def _parts(plain: str) -> Iterator[tuple[str, int, int, str]]:
 
 def _base64(plain: str) -> Iterator[tuple[str, int, int, str]]:
     for match in _BASE64.finditer(plain):
-        packed = re.sub(r"[\r\n=]", "", match[0][:LONGEST]).replace("-", "+").replace("_", "/")
-        packed = packed[: len(packed) - (len(packed) % 4 == 1)]
-        try:
-            data = base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
-        except (binascii.Error, ValueError):
-            continue
-        if (said := _words(data)) is not None:
-            yield "base64", *match.span(), said
+        start, end = match.span()
+        if end - start > LONGEST:
+            end = start + LONGEST // 4 * 4
+        # A short line after it is its end or an ordinary word.
+        last = _LAST_LINE.match(plain, end)
+        for until in (last.end(), end) if last else (end,):
+            if (said := _words(_unpacked(plain[start:until]))) is not None:
+                yield "base64", start, until, said
+                break
+
+
+def _unpacked(packed: str) -> bytes:
+    packed = re.sub(r"[\r\n=]", "", packed).replace("-", "+").replace("_", "/")
+    packed = packed[: len(packed) - (len(packed) % 4 == 1)]
+    return base64.b64decode(packed + "=" * (-len(packed) % 4))
+
+
+def _binary(plain: str) -> Iterator[tuple[str, int, int, str]]:
+    for match in _BITS.finditer(plain):
+        octets = re.findall("[01]{8}", match[0][:LONGEST])
+        if (said := _words(bytes(int(octet, 2) for octet in octets))) is not None:
+            yield "binary", *match.span(), said
 
 
 def _percent(plain: str) -> Iterator[tuple[str, int, int, str]]:
@@ -110,15 +120,14 @@ def _percent(plain: str) -> Iterator[tuple[str, int, int, str]]:
 
 def _turned(plain: str) -> Iterator[tuple[str, int, int, str]]:
     """Lines that read better shifted by 13 letters, or backwards: two different words of one are not chance."""
-    for pattern, how in ((_ROT13, "rot13"), (_REVERSED, "reversed")):
-        if pattern.search(plain) is None:
-            continue
-        for line in _PIECE.finditer(plain):
-            hits = {word.lower() for word in pattern.findall(line[0])}
-            if len(hits) < 2:
-                continue
-            said = codecs.encode(line[0], "rot13") if how == "rot13" else line[0][::-1]
-            yield how, *line.span(), said
+    if _TURNED.isdisjoint(plain.lower().split()):
+        return
+    for line in _PIECE.finditer(plain):
+        words = {word.strip(_AROUND) for word in line[0].lower().split()}
+        if len(words & _ROT13) > 1:
+            yield "rot13", *line.span(), codecs.encode(line[0], "rot13")
+        if len(words & _REVERSED) > 1:
+            yield "reversed", *line.span(), line[0][::-1]
 
 
 def _hidden(text: str) -> list[Decoded]:

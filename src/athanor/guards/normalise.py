@@ -45,9 +45,11 @@ _FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\
 _INSIDE_WORD = re.compile(
     f"(?<=[A-Za-z])[{_CONTROL}\\u034f\\u180e\\u200b-\\u200d\\u2060-\\u2064\\u2800\\u3164\\ufeff]+(?=[A-Za-z])"
 )
-_SELECTORS_RUN = re.compile(f"[{_SELECTORS}]{{3}}")
+_UNSEEN_RUN = re.compile(f"[{_SELECTORS}]{{3}}|[\u200b-\u200d\u2060-\u2064\ufeff]{{8}}")
+"""No emoji needs as many: something is spelled with them."""
 _MARKS = re.compile("(?<=[A-Za-z])[\u0300-\u036f]+")
-_LOOKALIKE = re.compile("[" + "".join(map(chr, sorted({*FOREIGN, *LATIN, *EMBLEMS}))) + "]")
+_LOOKALIKE = frozenset(map(chr, (*FOREIGN, *LATIN, *EMBLEMS)))
+_PLAIN_LATIN = {**LATIN, **EMBLEMS}
 _JOINS = re.compile("[\u1100-\u11ff\u3131-\u318e\uac00-\ud7fb\uff9e-\uffdc]")
 """Letters of Hangul, which make syllables together, and the sound marks of half-wide kana."""
 _WORD = re.compile(r"[^\W\d_]+")
@@ -82,7 +84,7 @@ def _folded(text: str, odd: set[str]) -> tuple[str, array[int] | None]:
     plain, offsets = (text, None) if _GONE.search(text) is None else _without_unseen(text, odd)
     for step in (_composed, _without_marks):
         plain, offsets = _chained(step, plain, offsets)
-    if _LOOKALIKE.search(plain):
+    if not _LOOKALIKE.isdisjoint(plain):
         plain = _latin(plain, odd)
     return plain, offsets
 
@@ -103,7 +105,7 @@ def _without_unseen(text: str, odd: set[str]) -> tuple[str, array[int]]:
         odd.add("bidi")
     if _TAG_ONE.search(text) and _TAG_ONE.search(_FLAG.sub("", text)):
         odd.add("tags")
-    if _INSIDE_WORD.search(text) or _SELECTORS_RUN.search(text):
+    if _INSIDE_WORD.search(text) or _UNSEEN_RUN.search(text):
         odd.add("invisible")
     return _cut(text, _GONE)
 
@@ -168,8 +170,8 @@ def _latin(text: str, odd: set[str]) -> str:
     A letter of another script is folded only in a word that has Latin letters too, or whose letters are all such where
     nothing else in the text needs its script: honest Russian, Greek or Armenian stays as it is.
     """
-    text = text.translate({**LATIN, **EMBLEMS})
-    if _LOOKALIKE.search(text) is None:
+    text = text.translate(_PLAIN_LATIN)
+    if _LOOKALIKE.isdisjoint(text):
         return text
     suspects: list[tuple[int, int, bool]] = []
     honest = False
