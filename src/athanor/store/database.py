@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from athanor.config import Settings
 from athanor.store import migrations
+from athanor.store.attempts import Attempts
 from athanor.store.audit import Audit
 from athanor.store.base import TextIndex
 from athanor.store.blobs import Blobs, collect
@@ -29,6 +30,7 @@ from athanor.store.links import Links
 from athanor.store.master import MasterKey, MasterSource
 from athanor.store.principals import Principals
 from athanor.store.requests import Contents, Requests, Traces
+from athanor.store.resealing import Resealing
 from athanor.store.responses import Responses
 from athanor.store.shadows import Shadows
 from athanor.store.sync_sources import SyncSources
@@ -37,6 +39,7 @@ from athanor.store.text_postgresql import PostgreSQLText
 from athanor.store.text_sqlite import SQLiteText
 from athanor.store.tombstones import Tombstones
 from athanor.store.transactions import Database
+from athanor.store.users import Users
 from athanor.store.versions import Versions
 from athanor.store.writer import GroupedWriter
 
@@ -59,25 +62,28 @@ class Store:
         self.groups = Groups(database)
         self.keys = Keys(database)
         self.links = Links(database)
+        self.users = Users(database)
+        self.attempts = Attempts(database)
         self.files = Files(database, self.blobs)
         self.knowledge = Knowledge(database, index, self.blobs)
         self.chunks = Chunks(database, index)
         self.contexts = Contexts(database, index)
         self.versions = Versions(database)
-        self.questions = Questions(database)
-        self.evaluations = Evaluations(database)
+        self.questions = Questions(database, self.cipher)
+        self.evaluations = Evaluations(database, self.cipher)
         self.sync_sources = SyncSources(database)
         self.jobs = Jobs(database)
         self.requests = Requests(database)
         self.traces = Traces(database)
         self.tombstones = Tombstones()
-        self.contents = Contents(database, self.tombstones)
-        self.responses = Responses(database, self.tombstones)
+        self.contents = Contents(database, self.tombstones, self.cipher)
+        self.responses = Responses(database, self.tombstones, self.cipher)
         self.shadows = Shadows(database)
-        self.feedback = Feedback(database)
+        self.feedback = Feedback(database, self.cipher)
         self.guard_events = GuardEvents(database)
         self.audit = Audit(database)
-        self.erasure = Erasure(database)
+        self.resealing = Resealing(database, self.cipher, self.key_ring)
+        self.erasure = Erasure(database, self.cipher)
         self.writer = GroupedWriter(database)
 
     @classmethod

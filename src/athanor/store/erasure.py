@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Table, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, Table, delete, func, or_, select, update
 
 from athanor.store import tables as t
 from athanor.store.base import Repository
 from athanor.store.blobs import referenced
+from athanor.store.crypto import Cipher
+from athanor.store.sealed import SEALED, SealedFields
+from athanor.store.transactions import Database
 
 Speaks = Callable[[str], bool]
 """Does a text speak of the document: name its id, or repeat a stretch of its words."""
@@ -25,6 +28,8 @@ _KEYED: Mapping[str, tuple[Table, str, tuple[str, ...]]] = {
     "questions": (t.questions, "id", ("id", "text", "relevant", "answer")),
     "comments": (t.feedback, "id", ("comment",)),
 }
+
+_SEALED = {fields.table.name: fields for fields in SEALED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +47,10 @@ class Held:
 
 class Erasure(Repository):
     """Reads and writes across the nouns, for the right to erasure only."""
+
+    def __init__(self, database: Database, cipher: Cipher) -> None:
+        super().__init__(database)
+        self._cipher = cipher
 
     def held(self, document: str, *, conn: Connection | None = None) -> Held:
         """What belongs to a document (by id)."""
@@ -96,10 +105,14 @@ class Erasure(Repository):
         """The keys of the rows that speak of a document, by kind."""
         found: dict[str, list[str]] = {}
         for kind, (table, key, columns) in _KEYED.items():
-            rows = conn.execute(
-                select(table.c[key], *(table.c[name] for name in columns)), execution_options={"yield_per": 500}
-            )
-            found[kind] = [row[0] for row in rows if any(speaks(_plain(value)) for value in row[1:])]
+            fields = _SEALED.get(table.name)
+            names = {key: None, **dict.fromkeys(fields.row if fields else ()), **dict.fromkeys(columns)}
+            rows = conn.execute(select(*(table.c[name] for name in names)), execution_options={"yield_per": 500})
+            found[kind] = [
+                getattr(row, key)
+                for row in rows
+                if any(speaks(_plain(self._opened(fields, row, name))) for name in columns)
+            ]
         return found
 
     def optimize(self, base: str, conn: Connection) -> None:
@@ -160,11 +173,17 @@ class Erasure(Repository):
         """Those of the blobs `names` that a row refers to."""
         return referenced(conn, names)
 
+    def _opened(self, fields: SealedFields | None, row: Row[Any], column: str) -> Any:
+        sealed = fields is not None and column in fields.columns
+        return fields.open(self._cipher, row, column) if fields and sealed else getattr(row, column)
+
     def _unmeasure(self, conn: Connection, questions: set[str]) -> None:
         for row in conn.execute(select(t.evaluations.c.id, t.evaluations.c.details)).all():
-            kept = [entry for entry in row.details if entry.get("id", entry.get("question")) not in questions]
-            if len(kept) < len(row.details):
-                conn.execute(update(t.evaluations).where(t.evaluations.c.id == row.id).values(details=kept))
+            details = self._cipher.open_json(row.details, "evaluations", row.id, "details")
+            kept = [entry for entry in details if entry.get("id", entry.get("question")) not in questions]
+            if len(kept) < len(details):
+                sealed = self._cipher.seal_json(kept, "evaluations", row.id, "details")
+                conn.execute(update(t.evaluations).where(t.evaluations.c.id == row.id).values(details=sealed))
 
     def _unname(self, conn: Connection, sources: set[str]) -> int:
         changed = 0

@@ -12,11 +12,19 @@ from athanor.errors import NotFoundError
 from athanor.store import tables as t
 from athanor.store.base import Repository
 from athanor.store.bases import base_row
+from athanor.store.crypto import Cipher
+from athanor.store.transactions import Database
 from athanor.types import Evaluation, Question
+
+_WORDS = ("text", "answer")
 
 
 class Questions(Repository):
     """The questions of bases (by id)."""
+
+    def __init__(self, database: Database, cipher: Cipher) -> None:
+        super().__init__(database)
+        self._cipher = cipher
 
     def put(self, questions: Iterable[Question], *, conn: Connection | None = None) -> None:
         """Store questions; one with an id that exists replaces the old one.
@@ -31,6 +39,9 @@ class Questions(Repository):
                 if question.base not in seqs:
                     seqs[question.base] = base_row(c, question.base).seq
                 values = {column.name: getattr(question, column.name) for column in t.questions.c}
+                values |= {
+                    name: self._cipher.seal_content(values[name], "questions", question.id, name) for name in _WORDS
+                }
                 rows.append({**values, "base": seqs[question.base], "relevant": dict(question.relevant)})
             for row in rows:
                 c.execute(delete(t.questions).where(t.questions.c.id == row["id"]))
@@ -51,7 +62,7 @@ class Questions(Repository):
             if origin is not None:
                 query = query.where(columns.origin == origin)
             rows = c.execute(query.order_by(columns.id)).all()
-        return [Question(**{**row._asdict(), "base": knowledge_base}) for row in rows]
+        return [self._question(row, knowledge_base) for row in rows]
 
     def get(self, question: str, *, conn: Connection | None = None) -> Question:
         """The question with this id.
@@ -64,8 +75,7 @@ class Questions(Repository):
             row = c.execute(query.where(t.questions.c.id == question)).one_or_none()
         if row is None:
             raise NotFoundError(f"There is no question {question!r}.")
-        values = {name: getattr(row, name) for name in ("id", "text", "relevant", "answer", "origin")}
-        return Question(**values, base=row.owner)
+        return self._question(row, row.owner)
 
     def count(self, knowledge_base: str, *, conn: Connection | None = None) -> int:
         """How many a base has.
@@ -99,9 +109,18 @@ class Questions(Repository):
                 wanted = wanted.where(columns.origin == origin)
             return c.execute(wanted).rowcount
 
+    def _question(self, row: Row[Any], knowledge_base: str) -> Question:
+        values: dict[str, Any] = {name: getattr(row, name) for name in ("id", "relevant", "origin")}
+        values |= {name: self._cipher.open(getattr(row, name), "questions", row.id, name) for name in _WORDS}
+        return Question(**values, base=knowledge_base)
+
 
 class Evaluations(Repository):
     """The measurements of bases (by id)."""
+
+    def __init__(self, database: Database, cipher: Cipher) -> None:
+        super().__init__(database)
+        self._cipher = cipher
 
     def add(self, evaluation: Evaluation, *, conn: Connection | None = None) -> None:
         """Store a measurement.
@@ -111,7 +130,9 @@ class Evaluations(Repository):
             ConflictError: the id is taken.
         """
         values = {column.name: getattr(evaluation, column.name) for column in t.evaluations.c}
-        values |= {"figures": dict(evaluation.figures), "details": [dict(entry) for entry in evaluation.details]}
+        details = [dict(entry) for entry in evaluation.details]
+        values["figures"] = dict(evaluation.figures)
+        values["details"] = self._cipher.seal_json(details, "evaluations", evaluation.id, "details")
         with self._db.writing(conn) as c:
             c.execute(insert(t.evaluations), {**values, "base": base_row(c, evaluation.base).seq})
 
@@ -137,7 +158,7 @@ class Evaluations(Repository):
             if questions is not None:
                 query = query.where(columns.questions == questions)
             rows = c.execute(query.order_by(columns.created_at.desc(), columns.id.desc()).limit(limit)).all()
-        return [_evaluation(row, knowledge_base) for row in rows]
+        return [self._evaluation(row, knowledge_base) for row in rows]
 
     def get(self, evaluation: str, *, conn: Connection | None = None) -> Evaluation:
         """The measurement with this id.
@@ -153,7 +174,7 @@ class Evaluations(Repository):
             base: str = c.execute(
                 select(t.knowledge_bases.c.id).where(t.knowledge_bases.c.seq == row.base)
             ).scalar_one()
-        return _evaluation(row, base)
+        return self._evaluation(row, base)
 
     def delete(self, evaluation: str, *, conn: Connection | None = None) -> None:
         """Forget a measurement (by id).
@@ -165,6 +186,6 @@ class Evaluations(Repository):
             if c.execute(delete(t.evaluations).where(t.evaluations.c.id == evaluation)).rowcount == 0:
                 raise NotFoundError(f"There is no evaluation {evaluation!r}.")
 
-
-def _evaluation(row: Row[Any], knowledge_base: str) -> Evaluation:
-    return Evaluation(**{**row._asdict(), "base": knowledge_base, "details": tuple(row.details)})
+    def _evaluation(self, row: Row[Any], knowledge_base: str) -> Evaluation:
+        details = self._cipher.open_json(row.details, "evaluations", row.id, "details")
+        return Evaluation(**{**row._asdict(), "base": knowledge_base, "details": tuple(details)})

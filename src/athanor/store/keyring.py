@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import binascii
 import hmac
+import logging
 import secrets
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from athanor.errors import EncryptionError
+from athanor.errors import AthanorError, EncryptionError
 from athanor.store import tables as t
 from athanor.store.base import Repository
+from athanor.store.data_keys import DataKey, KeyInfo, found_master, info_of
 from athanor.store.master import MasterKey, MasterSource
 from athanor.store.sealed import SEALED
 from athanor.store.transactions import Database
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+log = logging.getLogger(__name__)
 
 FIELDS, SECRETS = "fields", "secrets"
 _REFRESH_SECONDS = 60.0
@@ -34,27 +36,6 @@ RETIRED_SECONDS = 3600.0
 """A key that no row uses is kept for so long after it was retired: a process may still be sealing with it."""
 _KEYS = select(t.data_keys).order_by(t.data_keys.c.created_at, t.data_keys.c.id)
 _NO_KEY = "The store was opened without its master key."
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class DataKey:
-    """A key that was unwrapped."""
-
-    id: str
-    aead: AESGCM
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyInfo:
-    """What may be told of a key."""
-
-    id: str
-    purpose: str
-    master: str
-    """Id of the master key that wraps it."""
-    created_at: float
-    retired_at: float | None
-    whole: bool
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -73,6 +54,7 @@ class KeyRing(Repository):
         """Without keys, until `unlock`."""
         super().__init__(database)
         self._lock = threading.Lock()
+        self._source: MasterSource | MasterKey | None = None
         self._master: MasterKey | None = None
         self._content = True
         self._state: _State | None = None
@@ -113,7 +95,8 @@ class KeyRing(Repository):
             EncryptionError: no master key, the wrong one, or a key's row was changed.
         """
         infos = self.infos()
-        self._master = _found(source, infos)
+        self._source = source
+        self._master = found_master(source, infos)
         self._content = content
         if not infos:
             with self._db.write() as conn:
@@ -169,10 +152,10 @@ class KeyRing(Repository):
     def infos(self, *, conn: Connection | None = None) -> list[KeyInfo]:
         """What there is, oldest first. Needs no master key."""
         with self._db.reading(conn) as c:
-            return [_info(row) for row in c.execute(_KEYS)]
+            return [info_of(row) for row in c.execute(_KEYS)]
 
     def renew(self, *, conn: Connection) -> str:
-        """Make a new key for fields and retire those before it; its id. Not whole until rows have followed."""
+        """Make a new key for fields and retire those before it; its id. `reload` after the commit."""
         columns = t.data_keys.c
         whole = self.whole
         conn.execute(
@@ -229,9 +212,14 @@ class KeyRing(Repository):
     def _load(self) -> _State:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415  start-up need not pay for it
 
+        assert self._master is not None
         with self._lock:
             with self._db.read() as conn:
                 rows = conn.execute(_KEYS).all()
+            if rows and rows[-1].master != self._master.id and not self._follow(rows):
+                assert self._state is not None
+                self._state = replace(self._state, at=time.monotonic())
+                return self._state
             raw = {row.id: self._unwrapped(row) for row in rows}
             keys = {row.id: DataKey(row.id, AESGCM(raw[row.id])) for row in rows if row.purpose == FIELDS}
             actives = [row for row in rows if row.purpose == FIELDS and row.retired_at is None]
@@ -248,42 +236,25 @@ class KeyRing(Repository):
             )
             return self._state
 
+    def _follow(self, rows: Sequence[Row[Any]]) -> bool:
+        """Take the master key that another process changed to. Where it cannot be read, go on with what is unwrapped.
 
-def _found(source: MasterSource | MasterKey, infos: list[KeyInfo]) -> MasterKey:
-    """The master key that fits, or a new one where nothing is wrapped yet."""
-    wanted = infos[-1].master if infos else None
-    found = source if isinstance(source, MasterKey) else source.read(wanted)
-    if found is None:
-        assert isinstance(source, MasterSource)
-        if infos:
-            raise EncryptionError(
-                f"The master key of this store ({wanted}) is missing.",
-                where=str(source.file),
-                hint="Put back the file from where you keep it. Without it, what is sealed cannot be read by anyone.",
-            )
-        return source.make()
-    if wanted is not None and found.id != wanted:
-        raise EncryptionError(
-            f"This is not the master key of this store: it is {found.id}, and the data keys were wrapped by {wanted}.",
-            where=found.where,
-            hint="Name the right key under `encryption`, or restore the key that belongs to this database.",
-        )
-    return found
+        Raises:
+            EncryptionError: nothing was unwrapped yet.
+        """
+        try:
+            assert self._source is not None
+            self._master = found_master(self._source, [info_of(row) for row in rows])
+        except AthanorError as error:
+            if self._state is None:
+                raise
+            log.warning("the master key was changed, and this process goes on with the data keys it has: %s", error)
+            return False
+        return True
 
 
 def _any_content(conn: Connection) -> bool:
     return any(conn.execute(select(fields.table).limit(1)).first() is not None for fields in SEALED)
-
-
-def _info(row: Row[Any]) -> KeyInfo:
-    return KeyInfo(
-        id=row.id,
-        purpose=row.purpose,
-        master=row.master,
-        created_at=row.created_at,
-        retired_at=row.retired_at,
-        whole=bool(row.whole),
-    )
 
 
 def _about(id_: str, purpose: str, whole: object) -> bytes:

@@ -13,6 +13,7 @@ from athanor.errors import NotFoundError
 from athanor.store import tables as t
 from athanor.store.append import Appender
 from athanor.store.base import Repository
+from athanor.store.crypto import Cipher
 from athanor.store.tombstones import Tombstones
 from athanor.store.transactions import Database
 from athanor.types import Content, RequestRecord, Span, Usage
@@ -233,31 +234,43 @@ class Traces(Repository):
 class Contents(Repository):
     """Texts of requests and answers, where they are recorded."""
 
-    def __init__(self, database: Database, tombstones: Tombstones) -> None:
+    def __init__(self, database: Database, tombstones: Tombstones, cipher: Cipher) -> None:
         super().__init__(database)
         self._tombstones = tombstones
+        self._cipher = cipher
 
     def insert(self, rows: Sequence[Content], *, into: Appender | None = None) -> None:
         """Store what was said; not what names a document that was erased while it was being said.
 
         Raises:
             ConflictError: a trace is there already.
+            EncryptionError: the store was opened without its master key.
         """
         values = [
             (row.trace, row.at, orjson.dumps(row.request).decode(), orjson.dumps(row.answer).decode()) for row in rows
         ]
         values = [row for row in values if not self._tombstones.named(row[2]) and not self._tombstones.named(row[3])]
+        seal = self._cipher.seal_content
+        sealed = [
+            (trace, at, seal(request, "contents", trace, "request"), seal(answer, "contents", trace, "answer"))
+            for trace, at, request, answer in values
+        ]
         with self._db.appending(into) as appender:
-            appender.insert("contents", ("trace", "at", "request", "answer"), values)
+            appender.insert("contents", ("trace", "at", "request", "answer"), sealed)
 
     def get(self, trace: str, *, conn: Connection | None = None) -> Content | None:
-        """What was said in a trace; `None` where it was not recorded."""
+        """What was said in a trace; `None` where it was not recorded.
+
+        Raises:
+            EncryptionError: the key is missing, or what is stored was changed.
+        """
         with self._db.reading(conn) as c:
             row = c.execute(select(t.contents).where(t.contents.c.trace == trace)).one_or_none()
         if row is None:
             return None
-        request: Mapping[str, Any] = orjson.loads(row.request)
-        return Content(trace=row.trace, at=row.at, request=request, answer=orjson.loads(row.answer))
+        request: Mapping[str, Any] = orjson.loads(self._cipher.open(row.request, "contents", trace, "request"))
+        answer: Mapping[str, Any] = orjson.loads(self._cipher.open(row.answer, "contents", trace, "answer"))
+        return Content(trace=row.trace, at=row.at, request=request, answer=answer)
 
     def expire(self, before: float, *, limit: int | None = None, conn: Connection | None = None) -> int:
         """Delete what was said before a time in Unix seconds, at most `limit` traces of it; how many there were."""
