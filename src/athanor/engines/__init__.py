@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 # for an HTTP client and settings that it never needs.
 if TYPE_CHECKING:
     from athanor.engines.auto import AutoEngine
-    from athanor.engines.base import Embedder, Engine, Reranker
+    from athanor.engines.base import Embedder, Engine, Reranker, Tagger
     from athanor.engines.build import build_embedder, build_engine
     from athanor.engines.local import LocalEngine, LocalSettings
     from athanor.engines.process import ModelProcess
@@ -24,6 +24,7 @@ __all__ = [
     "LocalSettings",
     "ModelProcess",
     "Reranker",
+    "Tagger",
     "Timeouts",
     "Upstream",
     "WorkerSpec",
@@ -39,6 +40,7 @@ _HOMES = {
     "LocalSettings": "local",
     "ModelProcess": "process",
     "Reranker": "base",
+    "Tagger": "base",
     "Timeouts": "upstream",
     "Upstream": "upstream",
     "WorkerSpec": "spec",

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
-from athanor.types import Context, EmbedderProfile, Embeddings, EngineState, Event, Profile, Request, RerankerProfile
+from athanor.types import (
+    Context,
+    EmbedderProfile,
+    Embeddings,
+    EngineState,
+    Event,
+    Profile,
+    Request,
+    RerankerProfile,
+    TaggerProfile,
+    Tagging,
+)
 
 
 @runtime_checkable
@@ -58,6 +69,24 @@ class Reranker(Protocol):
 
     async def score(self, query: str, passages: Sequence[str]) -> list[float]:
         """One raw logit per passage, higher is better. Not a probability."""
+        ...
+
+    def state(self) -> EngineState: ...
+
+    async def start(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Tagger(Protocol):
+    """Says of every word of a text what it is: part of a name, of an address, …"""
+
+    @property
+    def profile(self) -> TaggerProfile: ...
+
+    async def tag(self, texts: Sequence[str]) -> list[Tagging]:
+        """One tagging per text, of all of it, however long. Loads the model if it was not."""
         ...
 
     def state(self) -> EngineState: ...

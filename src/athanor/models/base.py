@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from athanor.types import EmbedderProfile, Profile, RerankerProfile
+from athanor.types import EmbedderProfile, Profile, RerankerProfile, TaggerProfile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,16 @@ class ResolvedReranker:
     """An ONNX cross-encoder whose files are the pinned ones."""
 
     profile: RerankerProfile
+    model: Path
+    tokenizer: Path
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedTagger:
+    """An ONNX token classifier whose files are the pinned ones."""
+
+    profile: TaggerProfile
     model: Path
     tokenizer: Path
     note: str = ""

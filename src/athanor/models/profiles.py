@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from athanor.errors import ConfigError
-from athanor.models.base import ResolvedEmbedder, ResolvedReranker
+from athanor.models.base import ResolvedEmbedder, ResolvedReranker, ResolvedTagger
 from athanor.models.packages import package_file
 from athanor.models.verify import Verifier
-from athanor.types import AnswerMode, EmbedderProfile, Profile, RerankerProfile
+from athanor.types import AnswerMode, EmbedderProfile, Profile, RerankerProfile, TaggerProfile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +88,19 @@ def resolve_reranker(name: str = "default", *, cache: Path | None = None) -> Res
         id=f"{name}@{entry['model_sha256'][:12]}", max_tokens=entry["max_tokens"], licence=entry["licence"]
     )
     return ResolvedReranker(profile=profile, model=model, tokenizer=tokenizer, note=entry.get("note", "").strip())
+
+
+def resolve_tagger(name: str = "default", *, cache: Path | None = None) -> ResolvedTagger:
+    """Find and prove the files of a model that tells names and addresses. Raises as `resolve_embedder`."""
+    name, entry = _find("tagger", name)
+    model, tokenizer = _proven_files(entry, cache)
+    profile = TaggerProfile(
+        id=f"{name}@{entry['model_sha256'][:12]}",
+        labels=tuple(entry["labels"]),
+        max_tokens=entry["max_tokens"],
+        licence=entry["licence"],
+    )
+    return ResolvedTagger(profile=profile, model=model, tokenizer=tokenizer, note=entry.get("note", "").strip())
 
 
 def _find(kind: str, name: str) -> tuple[str, Mapping[str, Any]]:

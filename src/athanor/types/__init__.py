@@ -70,6 +70,8 @@ from athanor.types.models import (
     Price,
     Profile,
     RerankerProfile,
+    TaggerProfile,
+    Tagging,
 )
 from athanor.types.records import (
     ALL_SCOPES,
@@ -106,6 +108,7 @@ from athanor.types.stored import (
     StoredResponse,
     VectorChanges,
 )
+from athanor.types.users import Session, User, Visitor
 
 __all__ = [
     "ALL_SCOPES",
@@ -186,6 +189,7 @@ __all__ = [
     "RoleName",
     "Sampling",
     "Scopes",
+    "Session",
     "SourceState",
     "Span",
     "SpanHandle",
@@ -193,6 +197,8 @@ __all__ = [
     "StoredPicture",
     "StoredResponse",
     "SyncSource",
+    "TaggerProfile",
+    "Tagging",
     "Team",
     "Text",
     "TextDelta",
@@ -203,10 +209,12 @@ __all__ = [
     "ToolCallDelta",
     "ToolChoice",
     "Usage",
+    "User",
     "Value",
     "VectorChanges",
     "Verdict",
     "View",
+    "Visitor",
     "matches",
     "new_id",
 ]

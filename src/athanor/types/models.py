@@ -112,6 +112,29 @@ class RerankerProfile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaggerProfile:
+    """What a model that says of every word what it is can tell apart."""
+
+    id: str
+    """Name and file hash."""
+    labels: tuple[str, ...]
+    """Without the prefixes of the BIO scheme; what is none of them has no label."""
+    max_tokens: int
+    """Of one window; longer texts are read in windows that overlap."""
+    licence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tagging:
+    """The words of one text, and how likely each is what each label stands for."""
+
+    words: tuple[tuple[int, int], ...]
+    """Start and end of each word, in order; punctuation stands alone."""
+    scores: tuple[tuple[float, ...], ...]
+    """For each word the probability of each label; the rest up to 1 is that of none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Embeddings:
     """`count` × `dimension` float32 values, little-endian, row-major, in `data`."""
 

@@ -1,0 +1,82 @@
+"""All recognisers of personal data in one call, with and without the model for names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from athanor.engines import Tagger
+from athanor.guards.normalise import subject_of
+from athanor.guards.personal import cards, crypto, dates, documents, iban, ids, letters, mail, net, phone, street, url
+from athanor.guards.personal.base import Recogniser, Span
+from athanor.guards.personal.merge import merge
+from athanor.guards.personal.names import named_by, worth_reading
+from athanor.guards.subject import Subject
+from athanor.types import Decision, Finding
+
+GUARD = "personal"
+POINT = 0.5
+"""Score from which a finding counts where a policy has no threshold of its own."""
+CATEGORIES = frozenset({
+    "pii.account", "pii.age", "pii.card", "pii.coordinates", "pii.crypto", "pii.date_of_birth", "pii.email", "pii.iban",
+    "pii.ip", "pii.licence", "pii.mac", "pii.national_id", "pii.organization", "pii.passport", "pii.person", "pii.phone",
+    "pii.place", "pii.street", "pii.url",
+})  # fmt: skip
+RECOGNISERS: tuple[Recogniser, ...] = (
+    mail.find, cards.find, iban.find, ids.find, letters.find, net.find_ip, net.find_mac, url.find, crypto.find,
+    dates.find_births, dates.find_ages, documents.find, documents.find_places, street.find,
+)  # fmt: skip
+
+
+def find(text: str | Subject, *, regions: Sequence[str] = phone.REGIONS) -> list[Finding]:
+    """Personal data that has a form of its own, in order and without overlaps. Pure; needs no model.
+
+    Args:
+        text: as it was given, or prepared; invisible characters and look-alikes hide nothing, and spans count the
+            characters of the text as it was given.
+        regions: countries (ISO 3166) whose telephone numbers are known without a word that names them.
+    """
+    subject = _prepared(text)
+    return _findings(subject, merge(subject.plain, _structured(subject.plain, regions)))
+
+
+async def find_all(text: str | Subject, tagger: Tagger, *, regions: Sequence[str] = phone.REGIONS) -> list[Finding]:
+    """As `find`, with names, streets and places by a model.
+
+    Raises:
+        AthanorError: the model cannot be used now.
+    """
+    subject = _prepared(text)
+    plain = subject.plain
+    spans = [*_structured(plain, regions)]
+    if worth_reading(plain):
+        (tagging,) = await tagger.tag([plain])
+        spans += named_by(plain, tagging, spans)
+    return _findings(subject, merge(plain, spans))
+
+
+def _prepared(text: str | Subject) -> Subject:
+    return subject_of(text) if isinstance(text, str) else text
+
+
+def _structured(text: str, regions: Sequence[str]) -> Iterator[Span]:
+    for recognise in RECOGNISERS:
+        yield from recognise(text)
+    yield from phone.find(text, regions)
+
+
+def _findings(subject: Subject, spans: Iterable[Span]) -> list[Finding]:
+    result = []
+    for span in spans:
+        start, end = subject.span(span.start, span.end)
+        result.append(
+            Finding(
+                guard=GUARD,
+                category=span.category,
+                score=span.score,
+                start=start,
+                end=end,
+                reason=span.reason,
+                decision=Decision.FLAG if span.score >= POINT else Decision.ALLOW,
+            )
+        )
+    return result
