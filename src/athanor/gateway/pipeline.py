@@ -10,6 +10,7 @@ from athanor.engines.wrappers import spent
 from athanor.errors import EngineError
 from athanor.gateway.app import App
 from athanor.gateway.router import Target
+from athanor.guards import is_empty
 from athanor.types import Context, Event, Finished, Request, Started
 
 
@@ -47,7 +48,7 @@ async def handle(
                     hold.usage = entry.usage
                     if isinstance(event, Finished):
                         end = event
-                    elif not isinstance(event, Started):
+                    elif not isinstance(event, Started) and not is_empty(event):
                         yield event
         if end is None:
             raise EngineError("The answer broke off.", hint="Ask again. If it recurs, look at the server's log.")

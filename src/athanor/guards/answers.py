@@ -1,12 +1,13 @@
-"""Answers on their way out."""
+"""A request and its answer on their way through the guards."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
 from athanor.guards.judge import Judge
-from athanor.guards.policy import Going
-from athanor.types import Event, Request
+from athanor.guards.outgoing import Outgoing
+from athanor.guards.policy import Direction, Going
+from athanor.types import Event, Request, TextDelta
 
 
 class Guarded:
@@ -20,8 +21,18 @@ class Guarded:
 
     def checked(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """The answer as it may be recorded; pieces are held back until they are sure."""
-        return events
+        if self._judge is None or self._going is None:
+            return events
+        plan = self._judge.plan(self._going, Direction.MODEL)
+        if not plan:
+            return events
+        return Outgoing(self._judge, self._going, plan, whole=not self.request.stream).checked(events)
 
     def revealed(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """The answer as its caller sees it: with what pseudonyms stand for."""
         return events
+
+
+def is_empty(event: Event) -> bool:
+    """Does it carry nothing but what was used, while its text is held back."""
+    return isinstance(event, TextDelta) and not event.text and not event.logprobs

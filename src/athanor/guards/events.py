@@ -45,38 +45,40 @@ class Recorder:
 
     def record(
         self,
-        text: str,
-        findings: Sequence[Finding],
+        found: Sequence[tuple[Finding, str]],
         going: Going,
         *,
         origin: Origin,
         place: str = "",
-        actions: Sequence[Decision] | None = None,
+        actions: Sequence[Decision],
+        counts: Counter[str] | None = None,
     ) -> None:
-        """Keep `findings` in `text`.
+        """Keep findings.
 
         Args:
-            actions: what was done about each, where it is not what was decided.
+            found: each with its characters, of which only a keyed hash is kept.
+            actions: what was done about each.
+            counts: of each category so far, where a text comes in pieces.
         """
-        if not findings:
-            return
-        actions = actions or [finding.decision for finding in findings]
-        now = time.time()
+        now, ctx = time.time(), going.ctx
+        before = Counter() if counts is None else counts
+        total = before + Counter(finding.category for finding, _ in found)
         events = []
-        counts: Counter[str] = Counter()
-        for finding, action in zip(findings, actions, strict=True):
-            counts[finding.category] += 1
+        for (finding, said), action in zip(found, actions, strict=True):
             self._findings.add(category=finding.category, action=action.value)
-            if counts[finding.category] > ALIKE:
+            before[finding.category] += 1
+            number = before[finding.category]
+            if number > ALIKE:
                 continue
+            more = total[finding.category] - ALIKE if number == ALIKE else 0
             events.append(
                 GuardEvent(
                     id=new_id("ge"),
                     at=now,
-                    trace=going.ctx.trace,
-                    principal=going.ctx.principal.id,
-                    key=None if going.ctx.key is None else going.ctx.key.id,
-                    door=going.ctx.door,
+                    trace=ctx.trace,
+                    principal=ctx.principal.id,
+                    key=None if ctx.key is None else ctx.key.id,
+                    door=ctx.door,
                     origin=origin,
                     place=place,
                     model=going.model,
@@ -88,12 +90,13 @@ class Recorder:
                     action=action,
                     start=finding.start,
                     end=finding.end,
-                    digest=self.digest(text[finding.start : finding.end]),
+                    digest=self.digest(said),
                     policy=going.policies.version,
-                    reason=_reason(finding, counts, findings),
+                    reason=f"{finding.reason} (and {more} more)" if more > 0 else finding.reason,
                 )
             )
-        self._put(events)
+        if events:
+            self._put(events)
 
     def digest(self, text: str) -> str:
         """Keyed: the same characters give the same digest, and only here."""
@@ -136,10 +139,3 @@ class Recorder:
     def _lose(self, events: Sequence[GuardEvent], error: BaseException) -> None:
         self._lost.add(len(events))
         log.error("%d guard events were not stored: %s", len(events), error)
-
-
-def _reason(finding: Finding, counts: Counter[str], findings: Sequence[Finding]) -> str:
-    if counts[finding.category] < ALIKE:
-        return finding.reason
-    more = sum(one.category == finding.category for one in findings) - ALIKE
-    return f"{finding.reason} (and {more} more)" if more > 0 else finding.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from athanor.guards.base import Guard
 from athanor.guards.book import Book
 from athanor.guards.events import Recorder
 from athanor.guards.policy import Direction, Going
+from athanor.guards.redact import redact
 from athanor.guards.run import Looked, Plan, Runner, Work, direction_of
 from athanor.observe import Metrics
 from athanor.types import NOTHING_FOUND, Context, Decision, Finding, Origin, Verdict
@@ -132,34 +134,29 @@ class Judge:
         record: bool = True,
     ) -> Verdict:
         """Decided findings as what has to be done; kept as events, if they are to be."""
-        kept = [finding for finding in findings if finding.decision is not Decision.ALLOW]
+        found = [(finding, text[finding.start : finding.end]) for finding in findings]
+        return self.done(found, going, origin=origin, place=place, record=record)
+
+    def done(
+        self,
+        found: Sequence[tuple[Finding, str]],
+        going: Going,
+        *,
+        origin: Origin,
+        place: str,
+        record: bool = True,
+        counts: Counter[str] | None = None,
+    ) -> Verdict:
+        """The same of findings with their characters."""
+        kept = [(finding, said) for finding, said in found if finding.decision is not Decision.ALLOW]
         if not kept:
             return NOTHING_FOUND
-        done = [replace(f, decision=Decision.FLAG) for f in kept] if self.observing else kept
+        findings = [replace(f, decision=Decision.FLAG) if self.observing else f for f, _ in kept]
         if record:
-            self.recorder.record(
-                text,
-                kept,
-                going,
-                origin=origin,
-                place=place,
-                actions=[finding.decision for finding in done],
-            )
-        return Verdict(findings=tuple(done), policy=going.policies.version)
+            actions = [finding.decision for finding in findings]
+            self.recorder.record(kept, going, origin=origin, place=place, actions=actions, counts=counts)
+        return Verdict(findings=tuple(findings), policy=going.policies.version)
 
     def redacted(self, text: str, verdict: Verdict, plan: Plan) -> str:
         """`text` without what has to go."""
-        spans = [f for f in verdict.findings if f.decision is Decision.REDACT]
-        return masked(text, spans) if spans else text
-
-
-def masked(text: str, findings: Sequence[Finding]) -> str:
-    """`text` with the spans of `findings` replaced by what they were."""
-    out: list[str] = []
-    at = 0
-    for finding in sorted(findings, key=lambda f: (f.start, -f.end)):
-        if finding.end <= at:
-            continue
-        out += (text[at : max(at, finding.start)], f"[{finding.category}]")
-        at = finding.end
-    return "".join((*out, text[at:]))
+        return redact(text, verdict.findings, plan.how).text

@@ -207,15 +207,15 @@ def _flat(body: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]
     """Rules, whether their category was quoted (`"pii.email" = …`) or became nested tables (`pii.email = …`)."""
     for key, value in body.items():
         name = f"{prefix}{key}"
-        if (
-            isinstance(value, dict)
-            and value
-            and not value.keys() & set(_RULE)
-            and all(isinstance(v, dict | str) for v in value.values())
-        ):
+        if isinstance(value, dict) and value and not any(_meant(inner) for inner in value):
             yield from _flat(value, f"{name}.")
         else:
             yield name, value
+
+
+def _meant(key: str) -> bool:
+    """Is it a key of a rule, or a slip of the pen for one."""
+    return bool(difflib.get_close_matches(key, _RULE, n=1, cutoff=0.8))
 
 
 def _near(word: str, known: Iterable[str]) -> str:
@@ -235,10 +235,10 @@ def _line(text: str, place: tuple[str, ...], key: str | None) -> int | None:
     for number, line in enumerate(text.splitlines(), 1):
         if match := _HEADER.fullmatch(line):
             table = tuple(_parts(match[1]))
-            if table == place or (key is not None and table == (*place, key)):
+            if key is not None and table[: len(place) + 1] == (*place, key):
+                return number
+            if table == place:
                 header = header or number
-                if key is None or table != place:
-                    return number
         elif key is not None and (match := _KEY.match(line)):
             own = (*table, *_parts(match[1])) == (*place, key)
             if own or (table == place and match[1].strip("\"'") == key):

@@ -18,7 +18,7 @@ from athanor.guards.normalise import subject_of
 from athanor.guards.policy import Direction, Rules
 from athanor.guards.subject import Subject
 from athanor.observe import Metrics
-from athanor.types import Context, Decision, Finding, Origin
+from athanor.types import Context, Decision, Finding, How, Origin
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,10 @@ class Plan:
         self.guards = tuple(guard for guard in guards if rules.needs(guard.categories))
         self.lasting = tuple(guard for guard in self.guards if not getattr(guard, "contextual", False))
         """Whose findings depend on the text and its origin alone, and can be remembered."""
+        self.holding = tuple(
+            guard for guard in self.guards if rules.strongest(guard.categories).severity >= Decision.REDACT.severity
+        )
+        """Which an answer has to wait for, because they can change it."""
         self.contextual = tuple(guard for guard in self.guards if getattr(guard, "contextual", False))
         self._closed = frozenset(
             guard.name
@@ -57,6 +61,10 @@ class Plan:
     def on_failure(self, guard: Guard) -> Decision:
         """What follows when `guard` fails."""
         return Decision.BLOCK if guard.name in self._closed else Decision.FLAG
+
+    def how(self, finding: Finding) -> How:
+        """What a redaction of `finding` leaves."""
+        return self.rules.rule(finding.category).how
 
     def __bool__(self) -> bool:
         return bool(self.guards)
@@ -134,7 +142,7 @@ class Runner:
         findings = list(found or ())
         for guards, lasting in ((() if remembered else plan.lasting, True), (plan.contextual, False)):
             if guards:
-                some, whole = await self._run(text, origin, ctx, plan, guards, work)
+                some, whole = await self.decided(text, origin, ctx, plan, guards, work)
                 findings += some
                 if lasting and whole and key is not None:
                     self._remember(key, tuple(some), plan)
@@ -169,10 +177,10 @@ class Runner:
         if len(self._known) > self._remembered:
             self._known.popitem(last=False)
 
-    async def _run(
+    async def decided(
         self, text: str, origin: Origin, ctx: Context, plan: Plan, guards: Sequence[Guard], work: Work
     ) -> tuple[list[Finding], bool]:
-        """The decided findings of `guards`, and whether all of them could work."""
+        """What follows from what `guards` find in `text`, and whether all of them could work."""
         found: list[Finding] = []
         whole = True
         for start, piece in self._pieces(text):

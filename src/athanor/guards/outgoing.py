@@ -1,0 +1,315 @@
+"""An answer on its way out: text is held back until it is sure, and what has to go goes before anybody sees it.
+
+Guards that can change an answer look at it while it grows (`stream.Holdback`). Guards that can only flag look at its
+end, and hold nothing up. Arguments of tool calls are looked at whole: half a call is of no use to anybody.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from athanor.guards.base import Guard
+from athanor.guards.judge import Judge
+from athanor.guards.policy import Going
+from athanor.guards.redact import Edit, Moves, Names, redact
+from athanor.guards.run import Plan, Work
+from athanor.guards.stream import Holdback, Piece, findings_of
+from athanor.guards.texts import still_json
+from athanor.types import (
+    NO_USAGE,
+    Citation,
+    Cited,
+    Decision,
+    Event,
+    Finding,
+    Finished,
+    FinishReason,
+    Graded,
+    Origin,
+    ReasoningDelta,
+    TextDelta,
+    TokenLogprob,
+    ToolCallDelta,
+    Usage,
+)
+
+M = TypeVar("M", Cited, Graded)
+
+
+class _RefusedError(Exception):
+    """The policy ends the answer here."""
+
+
+@dataclass(slots=True)
+class _Call:
+    arguments: list[str] = field(default_factory=list)
+    signature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Odds:
+    """Log-probabilities of the tokens `start:end` of the text as it came."""
+
+    start: int
+    end: int
+    tokens: tuple[TokenLogprob, ...]
+
+
+class Outgoing:
+    """One answer.
+
+    Args:
+        whole: the caller gets it in one piece: of an answer that is refused, nothing is given out.
+        names: what pseudonyms and hashes are made by.
+    """
+
+    def __init__(self, judge: Judge, going: Going, plan: Plan, *, whole: bool, names: Names | None = None) -> None:
+        self._judge = judge
+        self._going = going
+        self._plan = plan
+        self._whole = whole
+        self._names = names
+        self._holding: tuple[Guard, ...] = () if judge.observing else plan.holding
+        self._flagging = tuple(guard for guard in plan.guards if guard not in self._holding)
+        self._work = Work()
+        self._counts: Counter[str] = Counter()
+        self._said: list[str] = []
+        """The text as it came, for those who look at its end."""
+        self._thoughts_said: list[str] = []
+        self._text = self._holdback("answer")
+        self._base = 0
+        """Where the text of `_text` begins in the whole."""
+        self._length = 0
+        self._given = 0
+        """So much of the text as it came is decided."""
+        self._moves = Moves()
+        self._edits: list[Edit] = []
+        self._marks: list[Cited | Graded] = []
+        self._odds: list[_Odds] = []
+        self._thought: Holdback | None = None
+        self._thought_changed = False
+        self._calls: dict[int, _Call] = {}
+
+    async def checked(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+        """The events as they may go on. Usage is never held back: where nothing else can go, an empty delta carries
+        it."""
+        kept: list[Event] = []
+        async with aclosing(events):
+            async for event in events:
+                try:
+                    made = _carrying(event.usage, await self._made(event))
+                except _RefusedError:
+                    self._close()
+                    yield Finished(reason=FinishReason.FILTERED, usage=event.usage)
+                    return
+                for one in made:
+                    if self._whole and not isinstance(one, Finished):
+                        kept.append(replace(one, usage=NO_USAGE))
+                        if one.usage is not NO_USAGE:
+                            yield TextDelta(text="", usage=one.usage)
+                        continue
+                    for before in kept:
+                        yield before
+                    kept = []
+                    yield one
+
+    async def _made(self, event: Event) -> list[Event]:
+        made: list[Event] = []
+        if not isinstance(event, ReasoningDelta):
+            made += await self._thoughts(last=True)
+        if not isinstance(event, ToolCallDelta):
+            made += await self._called() if self._calls and not isinstance(event, Finished) else []
+        match event:
+            case TextDelta():
+                made += await self._told(event)
+            case ReasoningDelta():
+                made += await self._thinking(event)
+            case ToolCallDelta():
+                made += [*await self._rest(), *self._calling(event)]
+            case Cited():
+                citation = await self._quoted(event.citation)
+                self._marks.append(replace(event, citation=citation, usage=NO_USAGE))
+                made += self._marked()
+            case Graded():
+                self._marks.append(replace(event, usage=NO_USAGE))
+                made += self._marked()
+            case Finished():
+                made += [*await self._rest(), *await self._called(), *self._marked()]
+                await self._flags("".join(self._said), "answer")
+                await self._flags("".join(self._thoughts_said), "reasoning")
+                self._close()
+                made.append(await self._ended(event))
+            case _:
+                made.append(event)
+        return made
+
+    # Text.
+
+    async def _told(self, event: TextDelta) -> list[Event]:
+        if self._flagging:
+            self._said.append(event.text)
+        if not self._holding:
+            self._length += len(event.text)
+            self._base = self._given = self._length
+            return [replace(event, usage=NO_USAGE)] if event.text or event.logprobs else []
+        if event.logprobs:
+            self._odds.append(_Odds(self._length, self._length + len(event.text), event.logprobs))
+        self._length += len(event.text)
+        return self._passed(await self._text.feed(event.text))
+
+    async def _rest(self) -> list[Event]:
+        """What is left of the text, before something else begins or the answer ends."""
+        if self._base == self._length:
+            return []
+        made = self._passed(await self._text.feed("", last=True))
+        self._base = self._length
+        self._text = self._holdback("answer")
+        return made
+
+    def _passed(self, piece: Piece) -> list[Event]:
+        self._given = self._base + piece.end
+        for edit in piece.edits:
+            moved = replace(edit, start=edit.start + self._base, end=edit.end + self._base)
+            self._moves.add(moved)
+            self._edits.append(moved)
+        made: list[Event] = []
+        if piece.text:
+            made.append(TextDelta(text=piece.text, logprobs=self._sure_odds()))
+        return [*made, *self._marked()]
+
+    def _sure_odds(self) -> tuple[TokenLogprob, ...]:
+        """Of the tokens that were given out as they came: the others would tell what was taken out."""
+        if not self._odds:
+            return ()
+        sure = [odds for odds in self._odds if odds.end <= self._given]
+        self._odds = self._odds[len(sure) :]
+        untouched = (o for o in sure if not any(e.start < o.end and o.start < e.end for e in self._edits))
+        return tuple(token for odds in untouched for token in odds.tokens)
+
+    def _marked(self) -> list[Event]:
+        """Citations and grades whose text was given out, at their places in what was given out."""
+        if not self._marks:
+            return []
+        sure = [mark for mark in self._marks if mark.end <= self._given]
+        self._marks = [mark for mark in self._marks if mark.end > self._given]
+        if not self._edits:
+            return [*sure]
+        return [replace(m, start=self._moves.start(m.start), end=self._moves.end(m.end)) for m in sure]
+
+    async def _quoted(self, citation: Citation) -> Citation:
+        quote = await self._cleaned(citation.quote, "answer.citation")
+        return citation if quote == citation.quote else replace(citation, quote=quote)
+
+    # Reasoning.
+
+    async def _thinking(self, event: ReasoningDelta) -> list[Event]:
+        if self._flagging:
+            self._thoughts_said.append(event.text)
+        if event.redacted:
+            return [*await self._thoughts(last=True), replace(event, usage=NO_USAGE)]
+        if self._thought is None:
+            self._thought = self._holdback("reasoning")
+            self._thought_changed = False
+        made = await self._thoughts(event.text, last=event.signature is not None)
+        if event.signature is not None and not self._thought_changed:
+            # The vendor's proof is of the text as it was; of another one it proves nothing.
+            made.append(ReasoningDelta(signature=event.signature))
+        return made
+
+    async def _thoughts(self, text: str = "", *, last: bool = False) -> list[Event]:
+        if self._thought is None:
+            return []
+        piece = await self._thought.feed(text, last=last)
+        self._thought_changed = self._thought_changed or bool(piece.edits)
+        if last:
+            self._thought = None
+        return [ReasoningDelta(text=piece.text)] if piece.text else []
+
+    # Tool calls.
+
+    def _calling(self, event: ToolCallDelta) -> list[Event]:
+        call = self._calls.get(event.index)
+        made: list[Event] = []
+        if call is None:
+            call = self._calls[event.index] = _Call()
+        if event.id is not None or event.name is not None:
+            made.append(ToolCallDelta(index=event.index, id=event.id, name=event.name))
+        call.arguments.append(event.arguments)
+        call.signature = event.signature or call.signature
+        return made
+
+    async def _called(self) -> list[Event]:
+        made: list[Event] = []
+        calls, self._calls = self._calls, {}
+        for index, call in calls.items():
+            before = "".join(call.arguments)
+            after = await self._cleaned(before, f"answer.calls.{index}")
+            await self._flags(before, f"answer.calls.{index}")
+            if before != after:
+                after = still_json(before, after)
+            made.append(ToolCallDelta(index=index, arguments=after, signature=call.signature))
+        return made
+
+    # What guards say.
+
+    def _holdback(self, place: str) -> Holdback:
+        async def settle(found: Sequence[tuple[Finding, str]]) -> None:
+            self._settled(found, place)
+
+        return Holdback(self._holding, self._look, settle, how=self._plan.how, names=self._names)
+
+    async def _look(self, text: str, guards: Sequence[Guard]) -> Sequence[Finding]:
+        runner, ctx = self._judge.runner, self._going.ctx
+        found, _ = await runner.decided(text, Origin.MODEL, ctx, self._plan, guards, self._work)
+        return found
+
+    def _settled(self, found: Sequence[tuple[Finding, str]], place: str) -> None:
+        """Keep what is sure.
+
+        Raises:
+            _RefusedError: the answer ends here.
+        """
+        self._work.count([finding for finding, _ in found])
+        verdict = self._judge.done(found, self._going, origin=Origin.MODEL, place=place, counts=self._counts)
+        if verdict.decision is Decision.BLOCK:
+            raise _RefusedError
+
+    async def _cleaned(self, text: str, place: str) -> str:
+        """A text that is there at once, without what has to go."""
+        if not self._holding or not text:
+            return text
+        found = await findings_of(text, self._holding, self._look)
+        self._settled([(f, text[f.start : f.end]) for f in found], place)
+        return redact(text, found, self._plan.how, self._names).text
+
+    async def _flags(self, text: str, place: str) -> None:
+        if self._flagging and text:
+            found = await findings_of(text, self._flagging, self._look)
+            self._settled([(f, text[f.start : f.end]) for f in found], place)
+
+    async def _ended(self, event: Finished) -> Finished:
+        if not (event.nearest or event.conflicts):
+            return replace(event, usage=NO_USAGE)
+        nearest = [await self._quoted(citation) for citation in event.nearest]
+        conflicts = [
+            replace(c, first=await self._quoted(c.first), second=await self._quoted(c.second)) for c in event.conflicts
+        ]
+        return replace(event, usage=NO_USAGE, nearest=tuple(nearest), conflicts=tuple(conflicts))
+
+    def _close(self) -> None:
+        """Tell the trace."""
+        with self._going.ctx.span.child("guards", direction="out", policy=self._going.policy.name) as span:
+            span.set(**self._work.attributes())
+
+
+def _carrying(usage: Usage, events: list[Event]) -> list[Event]:
+    """The events, the first of them with what was used."""
+    if usage is NO_USAGE:
+        return events
+    if not events:
+        return [TextDelta(text="", usage=usage)]
+    return [replace(events[0], usage=usage), *events[1:]]
