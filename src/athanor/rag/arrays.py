@@ -1,19 +1,5 @@
-"""numpy, imported at its first use: the server starts without it, and a core-only install runs without it."""
+"""numpy, imported at its first use; see `plugins.arrays`."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
-from athanor.plugins import LazyModule
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Matrix = npt.NDArray[np.float32]
-    Floats = npt.NDArray[np.float64]
-else:
-    np = LazyModule("numpy", extra="knowledge")
-    Matrix = Floats = Any
+from athanor.plugins.arrays import Floats, Matrix, np
 
 __all__ = ["Floats", "Matrix", "np"]
