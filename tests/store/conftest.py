@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from athanor.store import Store, migrations
+from athanor.store import MasterKey, Store, migrations
 
 DIALECTS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
@@ -211,9 +211,10 @@ def url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def open_store(url: str, tmp_path: Path) -> Iterator[Callable[[], Store]]:
     """Opens the same store as often as it is called, as several processes would."""
     opened: list[Store] = []
+    master = MasterKey.fresh()  # so that every test of a repository is one of its seals as well
 
     def open_one() -> Store:
-        opened.append(Store.open(url, blobs=tmp_path / "blobs"))
+        opened.append(Store.open(url, blobs=tmp_path / "blobs", master=master))
         return opened[-1]
 
     yield open_one

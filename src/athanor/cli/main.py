@@ -29,6 +29,7 @@ _COMMANDS = {
     "traces": ("athanor.cli.traces", "Traces: how requests went, stage by stage."),
     "costs": ("athanor.cli.costs", "What was spent and used, by model, day, key, team."),
     "config": ("athanor.cli.config", "Settings."),
+    "encryption": ("athanor.cli.encryption", "Keys of what is encrypted on disk: state, rotation."),
     "doctor": ("athanor.cli.doctor", "Say what is missing, and the command that mends it."),
 }
 

@@ -29,6 +29,14 @@ class Action(StrEnum):
     LINK_CREATED = "link.created"
     LINK_USED = "link.used"
     SESSION_ENDED = "session.ended"
+    SESSIONS_ENDED = "sessions.ended"
+    USER_CREATED = "user.created"
+    USER_DISABLED = "user.disabled"
+    USER_ENABLED = "user.enabled"
+    PASSWORD_CHANGED = "user.password_changed"  # noqa: S105  a name
+    ROLE_CHANGED = "principal.role_changed"
+    SIGNED_IN = "sign_in.succeeded"
+    SIGN_IN_FAILED = "sign_in.failed"
     KNOWLEDGE_CREATED = "knowledge.created"
     KNOWLEDGE_RENAMED = "knowledge.renamed"
     KNOWLEDGE_CHANGED = "knowledge.changed"
@@ -51,6 +59,12 @@ class Action(StrEnum):
     JOB_CANCELLED = "job.cancelled"
     CLASSIFIER_TRAINED = "classifier.trained"
     REPLAY_ASKED = "replay.asked"
+    ENCRYPTION_ENABLED = "encryption.enabled"
+    ENCRYPTION_ROTATED = "encryption.rotated"
+    MASTER_KEY_CHANGED = "encryption.master_changed"
+    MANIFEST_SIGNED = "manifest.signed"
+    SIGNER_TRUSTED = "signer.trusted"
+    SIGNER_REMOVED = "signer.removed"
     SERVER_STARTED = "server.started"
 
 

@@ -17,7 +17,8 @@ from athanor.errors import EncryptionError
 from athanor.store.base import Repository
 from athanor.store.crypto import SEALED as MARK
 from athanor.store.crypto import Cipher, key_of
-from athanor.store.keyring import FIELDS, RETIRED_SECONDS, KeyInfo, KeyRing
+from athanor.store.data_keys import KeyInfo
+from athanor.store.keyring import FIELDS, RETIRED_SECONDS, KeyRing
 from athanor.store.sealed import SEALED, SealedFields
 from athanor.store.transactions import Database
 
