@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from athanor.errors import (
     AthanorError,
     AuthenticationError,
+    BlockedError,
     BudgetError,
     EngineUnavailableError,
     InputError,
@@ -28,12 +29,22 @@ _TYPES = {
 
 
 def error_body(error: AthanorError) -> dict[str, Any]:
-    """`{"error": {"message", "type", "code", "param", "hint"}}`."""
+    """`{"error": {"message", "type", "code", "param", "hint"}}`, and more of a refusal by policy."""
     kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
     if isinstance(error, BudgetError):
         kind = "insufficient_quota"  # as OpenAI's SDKs know it: asking again at once is no use
     message = f"{error.message} {error.hint}" if error.hint else error.message
-    return {"error": {"message": message, "type": kind, "code": error.code, "param": error.where, "hint": error.hint}}
+    body = {"message": message, "type": kind, "code": error.code, "param": error.where, "hint": error.hint}
+    return {"error": body | blocked_fields(error) if isinstance(error, BlockedError) else body}
+
+
+def blocked_fields(error: BlockedError) -> dict[str, Any]:
+    """A refusal by policy, as clients of OpenAI and Azure know it (`content_filter`), with our own code and what was
+    found."""
+    found = {category: {"filtered": True} for category in error.categories}
+    inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": found}
+    own = {"code": error.code, "categories": [*error.categories]}
+    return {"code": "content_filter", "innererror": inner, "athanor": own}
 
 
 def error_headers(error: AthanorError) -> dict[str, str]:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response, StreamingResponse
 
 from athanor.engines.formats.translation import as_object
-from athanor.errors import AthanorError, BudgetError
+from athanor.errors import AthanorError, BlockedError, BudgetError
 from athanor.gateway import App, handle
 from athanor.gateway.limits import estimate
 from athanor.server.answers import STREAM, Block, Blocks, Step, answer_headers, citation, graded_now, own_fields
@@ -256,7 +256,9 @@ def messages_error(error: AthanorError) -> Mapping[str, Any]:
     if isinstance(error, BudgetError):
         kind = "billing_error"
     message = f"{error.message} {error.hint}" if error.hint else error.message
-    own = {"code": error.code, "param": error.where, "hint": error.hint}
+    own: dict[str, Any] = {"code": error.code, "param": error.where, "hint": error.hint}
+    if isinstance(error, BlockedError):
+        own["categories"] = [*error.categories]
     return {"type": "error", "error": {"type": kind, "message": message, **own}}
 
 
