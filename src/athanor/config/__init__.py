@@ -22,6 +22,7 @@ from athanor.config.settings import (
     TimeoutSettings,
     TraceSettings,
 )
+    TopicSettings,
 
 __all__ = [
     "BreakerSettings",
@@ -47,3 +48,4 @@ __all__ = [
     "flatten",
     "load_settings",
 ]
+    "TopicSettings",

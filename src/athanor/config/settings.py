@@ -311,6 +311,15 @@ class GitSettings(Section):
     """Seconds that a download may take."""
 
 
+class TopicSettings(Section):
+    """A topic of your own, told by a few examples: the category `topic.NAME`."""
+
+    examples: tuple[Annotated[str, Field(min_length=1, max_length=2000)], ...] = Field(min_length=3, max_length=500)
+    """Texts on the topic; ten are a good start."""
+    against: tuple[Annotated[str, Field(min_length=1, max_length=2000)], ...] = Field(default=(), max_length=500)
+    """Texts that come near it and are not on it."""
+
+
 class GuardSettings(Section):
     """What is looked for in requests and answers. See `docs/guides/guards.md`."""
 
@@ -333,6 +342,52 @@ class GuardSettings(Section):
     """Put a secret mark into system prompts, by which an answer that gives them away is recognised."""
     spotlight: bool = True
     """Mark what comes from documents and tools as data, in prompts."""
+    hosts: tuple[str, ...] = ()
+    """Hosts, such as `github.com`, from which whoever may build may name a repository; it is read with the server's
+    credentials. From other hosts, and of this machine, only administrators may."""
+    tokens: dict[str, SecretReference] = {}
+    """Host → token for HTTPS, or `user:password`: `{ "github.com" = { env = "GITHUB_TOKEN" } }`."""
+    max_mb: int = Field(default=2048, gt=0)
+    """MiB that a download, and what is kept of a repository, may have."""
+    timeout_s: float = Field(default=900, gt=0)
+    """Seconds that a download may take."""
+
+
+class TopicSettings(Section):
+    """A topic of your own, told by a few examples: the category `topic.NAME`."""
+
+    examples: tuple[Annotated[str, Field(min_length=1, max_length=2000)], ...] = Field(min_length=3, max_length=500)
+    """Texts on the topic; ten are a good start."""
+    against: tuple[Annotated[str, Field(min_length=1, max_length=2000)], ...] = Field(default=(), max_length=500)
+    """Texts that come near it and are not on it."""
+
+
+class GuardSettings(Section):
+    """What is looked for in requests and answers. See `docs/guides/guards.md`."""
+
+    mode: Literal["enforce", "observe", "off"] = "enforce"
+    """`observe`: everything is looked for and nothing is changed or refused; what the policy would have done is kept
+    as an event."""
+    policies: Path | None = None
+    """The policies' file; unset takes `guards.toml` in the home folder, and the shipped policy where there is none."""
+    failures_in: Literal["open", "closed"] = "open"
+    """What happens to a request when a guard that could refuse or change it fails: it goes on, or is refused."""
+    failures_out: Literal["open", "closed"] = "closed"
+    """The same of answers."""
+    timeout_s: float = Field(default=10, gt=0)
+    """Seconds after which a guard counts as failed."""
+    remembered: int = Field(default=4096, ge=0)
+    """Verdicts kept in memory, so that the history of a talk is not checked again at each turn."""
+    longest: int = Field(default=200_000, gt=0)
+    """Characters of one text that guards look at; the rest is looked at in further pieces of that size."""
+    canary: bool = True
+    """Put a secret mark into system prompts, by which an answer that gives them away is recognised."""
+    spotlight: bool = True
+    """Mark what comes from documents and tools as data, in prompts."""
+    hosts: tuple[str, ...] = ()
+    """Hosts whose links and pictures answers may show: `docs.example.org`, `*.example.org`. Pictures from others are
+    never shown, links to others are where they carry no data; once hosts are named, links to others are findings too."""
+    topics: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")], TopicSettings] = {}
 
 
 class Settings(Section):
