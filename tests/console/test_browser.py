@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from athanor.config import Settings
 from athanor.store import Store
 from tests.live import SCRIPTED, Server
 
@@ -81,7 +82,7 @@ def log_in(tab: Tab, server: Server) -> None:
 
 
 def store(server: Server) -> Store:
-    return Store.open(f"sqlite:///{server.home / 'athanor.db'}", blobs=server.home / "blobs")
+    return Store.of(Settings(home=server.home))
 
 
 def test_from_the_link_to_the_verdict(tab: Tab, server: Server, tmp_path: Path) -> None:

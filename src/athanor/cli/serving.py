@@ -139,6 +139,7 @@ async def _collect_daily(app: App) -> None:
     while True:
         try:
             await to_thread.run_sync(app.store.collect)
+            await to_thread.run_sync(app.store.resealing.prune)
             await to_thread.run_sync(expire, app.store, app.settings.traces, time.time())
             await app.batches.settle_all()
         except AthanorError as error:
