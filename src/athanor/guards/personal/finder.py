@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from athanor.engines import Tagger
 from athanor.guards.normalise import subject_of
-from athanor.guards.personal import cards, crypto, dates, documents, iban, ids, letters, mail, net, phone, street, url
+from athanor.guards.personal import cards, crypto, dates, documents, iban, ids, letters, mail, net, organization, phone, street, url
 from athanor.guards.personal.base import Recogniser, Span
 from athanor.guards.personal.merge import merge
 from athanor.guards.personal.names import named_by, worth_reading
@@ -23,7 +23,7 @@ CATEGORIES = frozenset({
 })  # fmt: skip
 RECOGNISERS: tuple[Recogniser, ...] = (
     mail.find, cards.find, iban.find, ids.find, letters.find, net.find_ip, net.find_mac, url.find, crypto.find,
-    dates.find_births, dates.find_ages, documents.find, documents.find_places, street.find,
+    dates.find_births, dates.find_ages, documents.find, documents.find_places, street.find, organization.find,
 )  # fmt: skip
 
 
