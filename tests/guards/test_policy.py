@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from athanor.errors import ConfigError, NotFoundError
 from athanor.guards.book import LOOK_SECONDS, Book
-from athanor.guards.policy import ORIGINS, Direction, Policies, everything
+from athanor.guards.policy import ORIGINS, Direction, Policies
 from athanor.guards.reading import parse, shipped, unheard
 from athanor.types import Decision, Finding, How
 from tests.guards.chains import context
@@ -68,7 +68,6 @@ def test_what_nothing_follows_from_is_not_needed() -> None:
     assert not rules.needs(["pii.phone"])
     assert rules.strongest(["pii.*", "injection.rule"]) is Decision.REDACT
     assert not rules.needs(["secret.*", "toxicity.insult"])
-    assert everything().needs(["whatever"])
 
 
 def test_a_threshold_replaces_the_guards_own_proposal() -> None:

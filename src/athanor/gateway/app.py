@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,8 +24,8 @@ from athanor.gateway.cache import Cache
 from athanor.gateway.limits import Limiter
 from athanor.gateway.models import Models
 from athanor.gateway.router import Router
-from athanor.governance import Groups, Keys, Links, Readers, Right, may
-from athanor.guards import Chain, Parts, secret_of
+from athanor.governance import Groups, Keys, Links, Readers, Right, Sessions, Users, may
+from athanor.guards import Chain, DryRuns, Guard, Parts, secret_of
 from athanor.models import resolve_embedder, resolve_reranker
 from athanor.observe import Action, AuditLog, Ledger, Metrics, Redact
 from athanor.plugins import load, names
@@ -79,6 +79,7 @@ class App:
     guards: Chain
     handlers: Mapping[str, Handler]
     """Job kind → what does it."""
+    dry_runs: DryRuns
 
     async def start(self) -> None:
         """Begin loading the models of the default set-up. What cannot be loaded says so in its state."""
@@ -156,7 +157,11 @@ class App:
 
 @asynccontextmanager
 async def open_app(
-    settings: Settings, *, embedder: Embedder | None = None, reranker: Reranker | None = None
+    settings: Settings,
+    *,
+    embedder: Embedder | None = None,
+    reranker: Reranker | None = None,
+    guards: Sequence[Guard] | None = None,
 ) -> AsyncIterator[App]:
     """Open the store and build everything on it; close all of it in order at the end.
 
@@ -166,6 +171,7 @@ async def open_app(
         embedder, reranker: used instead of those of the settings; for tests and for embedding in other programs.
     """
     home = settings.home
+        guards: instead of those that are installed.
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         store = await to_thread.run_sync(Store.of, settings)
@@ -194,7 +200,7 @@ async def open_app(
             lambda: Indexes(store, home / "vectors", pgvector=settings.knowledge.pgvector)
         )
         stack.callback(indexes.close)
-        app = await to_thread.run_sync(_compose, settings, store, models, used, reranker, parsers, indexes)
+        app = await to_thread.run_sync(_compose, settings, store, models, used, reranker, parsers, indexes, guards)
         stack.push_async_callback(app.router.aclose)
         stack.push_async_callback(app.cache.aclose)
         await to_thread.run_sync(app.eraser.resume)
@@ -212,6 +218,7 @@ def _compose(
     indexes: Indexes,
 ) -> App:
     metrics = Metrics()
+    guards: Sequence[Guard] | None,
     keys = Keys(store)
     batches = Batches(store, keys, settings.home / "batches")
     limits = _limiter(settings, store)
@@ -231,9 +238,9 @@ def _compose(
     questions = Questions(store, embedder, retriever)
     tuning = Tuning(store, retriever.indexes, embedder=embedder, reranker=reranker)
     evaluations = Evaluations(store, retriever)
-    guards = Chain.make(
-        Parts(settings=settings, store=store, embedder=embedder, metrics=metrics, secret=secret_of(settings.home))
-    )
+    secret = secret_of(settings.home)
+    chain = Chain.make(Parts(settings=settings, store=store, embedder=embedder, metrics=metrics, secret=secret), guards)
+    dry_runs = DryRuns(store, chain)
     return App(
         settings=settings,
         instance=new_id("run"),
@@ -261,8 +268,9 @@ def _compose(
         router=Router(settings, store, models, knowledge, embedder, reranker, metrics=metrics, limits=limits),
         cache=cache,
         limits=limits,
-        guards=guards,
-        handlers=_handlers(ingestion, contexts, questions, tuning, evaluations, batches),
+        guards=chain,
+        handlers=_handlers(ingestion, contexts, questions, tuning, evaluations, batches, dry_runs),
+        dry_runs=dry_runs,
     )
 
 

@@ -3,6 +3,7 @@
 from athanor.guards.answers import Guarded, is_empty
 from athanor.guards.base import Guard
 from athanor.guards.chain import Chain
+from athanor.guards.dryrun import DryRuns
 from athanor.guards.explain import Explanation, Stage
 from athanor.guards.parts import Parts, secret_of
 from athanor.guards.policy import Direction, Policies, Policy, Rule
@@ -12,6 +13,7 @@ __all__ = [
     "Chain",
     "Decoded",
     "Direction",
+    "DryRuns",
     "Explanation",
     "Guard",
     "Guarded",

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 from athanor.errors import BlockedError
 from athanor.guards.answers import Guarded
+from athanor.guards.base import Guard
 from athanor.guards.book import Book
 from athanor.guards.events import Recorder
 from athanor.guards.explain import Explanation, explain
 from athanor.guards.judge import Judge
 from athanor.guards.normalise import subject_of
-from athanor.guards.parts import Parts, find
-from athanor.guards.policy import Going, Policies, everything
+from athanor.guards.parts import Found, Parts, find
+from athanor.guards.policy import Going, Policies
 from athanor.guards.run import Looked, Plan, Work, direction_of
 from athanor.guards.texts import Piece, pieces, rewritten
 from athanor.types import Context, Decision, Finding, Origin, Request, Verdict
@@ -26,15 +27,15 @@ class Chain(Judge):
     """All guards of a running system."""
 
     @classmethod
-    def make(cls, parts: Parts) -> Chain:
-        """The guards that are installed, by the policies of the settings.
+    def make(cls, parts: Parts, guards: Sequence[Guard] | None = None) -> Chain:
+        """The guards that are installed (or `guards`), by the policies of the settings.
 
         Raises:
             ConfigError: the policies' file is wrong.
         """
         settings = parts.settings.guards
         book = Book(settings.policies or parts.settings.home / "guards.toml")
-        found = find(parts)
+        found = find(parts) if guards is None else Found(guards=tuple(guards))
         return cls(
             found.guards,
             settings=settings,
@@ -84,17 +85,18 @@ class Chain(Judge):
         return guarded
 
     async def scores(self, text: str, origin: Origin, ctx: Context) -> list[Finding]:
-        """What every guard finds, however little it is sure of, whatever the policies say. Nothing is kept.
+        """What every guard finds, as the guards propose it: however little one is sure of, whatever the policies say.
+        Nothing is kept.
 
         Raises:
             AthanorError: a guard failed.
         """
         found: list[Finding] = []
-        subject = subject_of(text)
-        for guard in self.guards:
-            found += (await self.runner.raw(guard, subject, origin, ctx))[0]
-        rules = everything()
-        return [one for one in map(rules.decided, found) if one is not None]
+        for _, piece in self.runner.pieces(text):
+            subject = subject_of(piece)
+            for guard in self.guards:
+                found += (await self.runner.raw(guard, subject, origin, ctx))[0]
+        return found
 
     async def explain(
         self,

@@ -232,8 +232,3 @@ class Going:
     ctx: Context
     model: str
     base: str | None
-
-
-def everything(action: Decision = Decision.FLAG) -> Rules:
-    """Rules by which every finding counts, however low it scores: for who wants scores, not decisions."""
-    return Rules([{"*": Rule(pattern="*", action=action, threshold=0.0)}])

@@ -183,7 +183,7 @@ class Runner:
         """What follows from what `guards` find in `text`, and whether all of them could work."""
         found: list[Finding] = []
         whole = True
-        for start, piece in self._pieces(text):
+        for start, piece in self.pieces(text):
             subject = subject_of(piece) if len(piece) < LARGE else await to_thread.run_sync(subject_of, piece)
             for guard in guards:
                 try:
@@ -198,7 +198,8 @@ class Runner:
                 found += [_moved(one, start) for one in decided]
         return (_distinct(found) if len(text) > self._longest else found), whole
 
-    def _pieces(self, text: str) -> list[tuple[int, str]]:
+    def pieces(self, text: str) -> list[tuple[int, str]]:
+        """The parts of a text that are looked at one by one, each with its place."""
         if len(text) <= self._longest:
             return [(0, text)]
         overlap = min(OVERLAP, self._longest // 2)

@@ -56,6 +56,8 @@ class Action(StrEnum):
     SOURCE_REMOVED = "source.removed"
     INGESTION_STARTED = "ingestion.started"
     TRACES_EXPIRED = "traces.expired"
+    GUARDS_CHANGED = "guards.changed"
+    GUARDS_TRIED = "guards.tried"
     JOB_CANCELLED = "job.cancelled"
     CLASSIFIER_TRAINED = "classifier.trained"
     REPLAY_ASKED = "replay.asked"
