@@ -138,11 +138,11 @@ OWN = (
 )  # fmt: skip
 
 # Of version 1.5. Not taken: the entropy plug-ins and `keyword`, for their false alarms (see design/guards.md);
-# `ip_public`, personal data; `private_key` and `jwt`, which mark only where the secret begins; `softlayer`, whose service is gone;
-# `basic_auth`, which takes the "://a:b@" of examples; `artifactory`, whose short form is any word that begins with AP.
+# `ip_public`, personal data; `private_key` and `jwt`, which mark only where the secret begins; `azure_storage_key`,
+# which takes the name along; `softlayer`, whose service is gone; `basic_auth`, which takes the "://a:b@" of examples;
+# `artifactory`, whose short form is any word that begins with AP.
 _PINNED = (
     ("aws", "AWSKeyDetector", "aws", ("akia", "asia", "a3t", "abia", "acca", "aws"), 1.0),
-    ("azure_storage_key", "AzureStorageKeyDetector", "azure", ("accountkey=",), 1.0),
     ("cloudant", "CloudantDetector", "cloudant", ("cloudant",), 0.9),
     ("discord", "DiscordBotTokenDetector", "discord", ("discord", "bot", "token"), 0.9),
     ("github_token", "GitHubTokenDetector", "github", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), 1.0),

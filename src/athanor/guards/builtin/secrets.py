@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 
 from athanor.errors import MissingExtraError
 from athanor.guards.builtin._secret_forms import CATEGORIES, OWN, Form, detect_secrets
-from athanor.guards.subject import Subject
+from athanor.guards.subject import Decoded, Subject
 from athanor.types import NOTHING_FOUND, Context, Decision, Finding, Origin, Verdict
 
 log = logging.getLogger(__name__)
@@ -20,6 +23,10 @@ REACH = 160
 """Characters after which the longest form is recognised. What is longer is found as far as it has come: a finding that
 ends where the text ends may go on."""
 
+_RUN = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24,8192}={0,2}(?![A-Za-z0-9+/_=-])")
+_MOST = 64
+"""Encoded runs of one text that are looked into."""
+_URL_SAFE = str.maketrans("-_", "+/")
 _NAMES = (
     "password", "passwd", "passwort", "passphrase", "contraseña", "pwd", "secret", "api_key", "api-key", "apikey",
     "api key", "access_key", "access key", "auth_key", "auth_token", "access_token", "client_secret",
@@ -57,7 +64,7 @@ class SecretsGuard:
             for finding in _scan(subject.plain, forms):
                 start, end = subject.span(finding.start, finding.end)
                 found.append(replace(finding, start=start, end=end))
-        for part in subject.decoded:
+        for part in (*subject.decoded, *_hidden(subject.text)):
             found += [
                 replace(finding, start=part.start, end=part.end, reason=f"{finding.reason}, encoded ({part.how})")
                 for finding in _scan(part.text, forms)
@@ -82,6 +89,24 @@ def _scan(text: str, forms: Sequence[Form]) -> Iterator[Finding]:
                     yield _finding(form.category, form.what, form.score, match.span(form.group))
     if any(name in lower for name in _NAMES):
         yield from _assigned(text)
+
+
+def _hidden(text: str) -> Iterator[Decoded]:
+    """Encoded runs that hold plain characters. A key alone has no likeness to a language, so `subject.decoded` has not
+    got it."""
+    for match in islice(_RUN.finditer(text), _MOST):
+        run = match[0]
+        with suppress(ValueError):  # of every kind of mistake in the coding
+            if re.fullmatch(r"[0-9A-Fa-f]+", run):
+                said, how = bytes.fromhex(run), "hex"
+            else:
+                plain = run.rstrip("=").translate(_URL_SAFE)
+                said, how = (
+                    base64.b64decode(plain[: len(plain) - (len(plain) % 4 == 1)] + "==", validate=False),
+                    "base64",
+                )
+            if said.isascii() and (shown := said.decode()).replace("\n", "").replace("\r", "").isprintable():
+                yield Decoded(text=shown, start=match.start(), end=match.end(), how=how)
 
 
 def _assigned(text: str) -> Iterator[Finding]:
