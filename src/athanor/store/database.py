@@ -40,6 +40,7 @@ from athanor.store.text_sqlite import SQLiteText
 from athanor.store.tombstones import Tombstones
 from athanor.store.transactions import Database
 from athanor.store.users import Users
+from athanor.store.vaults import Vaults
 from athanor.store.versions import Versions
 from athanor.store.writer import GroupedWriter
 
@@ -81,6 +82,7 @@ class Store:
         self.shadows = Shadows(database)
         self.feedback = Feedback(database, self.cipher)
         self.guard_events = GuardEvents(database)
+        self.vaults = Vaults(database, self.cipher)
         self.audit = Audit(database)
         self.resealing = Resealing(database, self.cipher, self.key_ring)
         self.erasure = Erasure(database, self.cipher)

@@ -48,5 +48,6 @@ SEALED: tuple[SealedFields, ...] = (
     SealedFields(table=t.feedback, row=("trace", "principal"), text=("comment",)),
     SealedFields(table=t.questions, row=("id",), text=("text", "answer")),
     SealedFields(table=t.evaluations, row=("id",), json=("details",)),
+    SealedFields(table=t.pseudonyms, row=("vault", "pseudonym"), text=("value",), secret=True),
 )
 """All of them. A table with sealed columns is not read or written but by a repository that knows it."""

@@ -504,6 +504,18 @@ guard_events = Table(
     Index("ix_guard_events_at", "at", "id"),
 )
 
+# What pseudonyms stand for; values are sealed. A vault is one conversation of one principal, by a keyed hash.
+pseudonyms = Table(
+    "pseudonyms",
+    metadata,
+    Column("vault", Text, primary_key=True),
+    Column("pseudonym", Text, primary_key=True),
+    Column("principal", Text, nullable=False, index=True),
+    Column("value", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("used_at", Double, nullable=False, index=True),
+)
+
 audit = Table(
     "audit",
     metadata,

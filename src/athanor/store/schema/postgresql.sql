@@ -280,6 +280,15 @@ CREATE TABLE principals (
     team text
 );
 
+CREATE TABLE pseudonyms (
+    vault text NOT NULL,
+    pseudonym text NOT NULL,
+    principal text NOT NULL,
+    value text NOT NULL,
+    at double precision NOT NULL,
+    used_at double precision NOT NULL
+);
+
 CREATE TABLE questions (
     id text NOT NULL,
     base bigint NOT NULL,
@@ -441,6 +450,8 @@ ALTER TABLE pictures ADD CONSTRAINT pk_pictures PRIMARY KEY (document, version, 
 
 ALTER TABLE principals ADD CONSTRAINT pk_principals PRIMARY KEY (id);
 
+ALTER TABLE pseudonyms ADD CONSTRAINT pk_pseudonyms PRIMARY KEY (vault, pseudonym);
+
 ALTER TABLE questions ADD CONSTRAINT pk_questions PRIMARY KEY (id);
 
 ALTER TABLE requests ADD CONSTRAINT pk_requests PRIMARY KEY (trace);
@@ -586,6 +597,10 @@ CREATE INDEX ix_links_principal ON links USING btree (principal);
 CREATE INDEX ix_memberships_principal ON memberships USING btree (principal);
 
 CREATE INDEX ix_pictures_sha256 ON pictures USING btree (sha256);
+
+CREATE INDEX ix_pseudonyms_principal ON pseudonyms USING btree (principal);
+
+CREATE INDEX ix_pseudonyms_used_at ON pseudonyms USING btree (used_at);
 
 CREATE INDEX ix_questions_base ON questions USING btree (base);
 

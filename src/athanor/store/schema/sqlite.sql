@@ -301,6 +301,16 @@ CREATE TABLE principals (
     CONSTRAINT uq_principals_name UNIQUE (name)
 );
 
+CREATE TABLE pseudonyms (
+    vault TEXT NOT NULL,
+    pseudonym TEXT NOT NULL,
+    principal TEXT NOT NULL,
+    value TEXT NOT NULL,
+    at DOUBLE NOT NULL,
+    used_at DOUBLE NOT NULL,
+    CONSTRAINT pk_pseudonyms PRIMARY KEY (vault, pseudonym)
+);
+
 CREATE TABLE questions (
     id TEXT NOT NULL,
     base INTEGER NOT NULL,
@@ -456,6 +466,10 @@ CREATE INDEX ix_links_principal ON links (principal);
 CREATE INDEX ix_memberships_principal ON memberships (principal);
 
 CREATE INDEX ix_pictures_sha256 ON pictures (sha256);
+
+CREATE INDEX ix_pseudonyms_principal ON pseudonyms (principal);
+
+CREATE INDEX ix_pseudonyms_used_at ON pseudonyms (used_at);
 
 CREATE INDEX ix_questions_base ON questions (base);
 

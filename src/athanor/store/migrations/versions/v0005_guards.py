@@ -38,6 +38,17 @@ CREATE TABLE guard_events (
 );
 CREATE INDEX ix_guard_events_at ON guard_events (at, id);
 CREATE INDEX ix_guard_events_trace ON guard_events (trace);
+CREATE TABLE pseudonyms (
+    vault TEXT NOT NULL,
+    pseudonym TEXT NOT NULL,
+    principal TEXT NOT NULL,
+    value TEXT NOT NULL,
+    at {double} NOT NULL,
+    used_at {double} NOT NULL,
+    CONSTRAINT pk_pseudonyms PRIMARY KEY (vault, pseudonym)
+);
+CREATE INDEX ix_pseudonyms_principal ON pseudonyms (principal);
+CREATE INDEX ix_pseudonyms_used_at ON pseudonyms (used_at);
 CREATE TABLE data_keys (
     id TEXT NOT NULL,
     purpose TEXT NOT NULL,
