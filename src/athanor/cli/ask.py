@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.markup import escape
 
 from athanor.cli.client import Client, Workspace
-from athanor.cli.output import as_json, talk
+from athanor.cli.output import Screen, as_json, print_json, talk
 from athanor.types import AnswerMode
 
 _MODE = click.option("--mode", type=click.Choice([mode.value for mode in AnswerMode]), help="How to answer.")
@@ -27,7 +25,7 @@ def ask(workspace: Workspace, question: str, base: str, mode: str | None, *, as_
     """Ask a knowledge base one question; the answer comes with its sources."""
     with workspace.client() as client:
         if as_json:
-            click.echo(json.dumps(whole(client, base, question, mode), ensure_ascii=False, indent=2))
+            print_json(whole(client, base, question, mode))
         else:
             tell(client, base, [{"role": "user", "content": question}], mode)
 
@@ -77,7 +75,7 @@ def whole(client: Client, base: str, question: str, mode: str | None) -> dict[st
 
 def tell(client: Client, model: str, messages: list[dict[str, str]], mode: str | None) -> str:
     """Print the answer as it comes, then its sources; return the answer."""
-    out = Console(highlight=False)
+    out = Screen(highlight=False)
     said: list[str] = []
     notes: list[dict[str, Any]] = []
     own: dict[str, Any] = {}

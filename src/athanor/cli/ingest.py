@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -13,7 +12,7 @@ from rich.markup import escape
 
 from athanor.cli.client import Client, Workspace
 from athanor.cli.jobs import watched
-from athanor.cli.output import as_json, talk
+from athanor.cli.output import as_json, print_json, talk
 
 
 @click.command()
@@ -31,7 +30,7 @@ def ingest(workspace: Workspace, folder: Path, base: str, *, full: bool, as_json
     with workspace.client() as client:
         job = run(client, base, folder, full=full)
     if as_json:
-        click.echo(json.dumps(job, indent=2, ensure_ascii=False))
+        print_json(job)
     if job["state"] != "done":
         sys.exit(1)
 

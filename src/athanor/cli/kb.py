@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import sys
 
 import click
 
@@ -11,7 +11,7 @@ from athanor.cli.check import check
 from athanor.cli.client import Workspace
 from athanor.cli.context import context
 from athanor.cli.evaluate import evaluate, rollback, versions
-from athanor.cli.output import as_json, show, size, talk, when
+from athanor.cli.output import as_json, print_json, show, shown, size, talk, when
 from athanor.cli.set import set_settings
 from athanor.cli.sources import sources, sync
 from athanor.cli.tune import questions, tune
@@ -83,7 +83,9 @@ def documents(workspace: Workspace, name: str, *, as_json: bool) -> None:
 def text(workspace: Workspace, document: str, version: int | None) -> None:
     """Print a document's source text: what citations count their characters in."""
     with workspace.client() as client:
-        click.echo(client.get(f"/api/documents/{document}/text", version=version)["text"], nl=False)
+        text = client.get(f"/api/documents/{document}/text", version=version)["text"]
+        # Into a file or a pipe it goes as it is.
+        click.echo(shown(text) if sys.stdout.isatty() else text, nl=False)
 
 
 @kb.command()
@@ -107,12 +109,12 @@ def search(workspace: Workspace, query: str, base: str, limit: int, *, as_json: 
     with workspace.client() as client:
         hits = client.get(f"/api/knowledge/{base}/search", query=query, limit=limit)["data"]
     if as_json:
-        click.echo(json.dumps(hits, indent=2, ensure_ascii=False))
+        print_json(hits)
         return
     for hit in hits:
         page = f", page {hit['page']}" if hit["page"] else ""
-        click.secho(f"{hit['score']:.3f}  {hit['source']}{page}  {hit['heading']}", bold=True)
-        click.echo(f"       {' '.join(hit['text'].split())[:300]}")
+        click.secho(shown(f"{hit['score']:.3f}  {hit['source']}{page}  {hit['heading']}"), bold=True)
+        click.echo(shown(f"       {' '.join(hit['text'].split())[:300]}"))
 
 
 for _command in (

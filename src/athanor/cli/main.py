@@ -87,10 +87,12 @@ def _report(error: BaseException) -> int:
     """Tell the error on stderr; the exit code for it. What is not known is raised with its traceback."""
     match error:
         case AthanorError():
+            from athanor.cli.output import shown  # noqa: PLC0415  (rich costs the start of every command)
+
             where = f" [{error.where}]" if error.where else ""
-            click.secho(f"error: {error.message}{where}", fg="red", err=True)
+            click.secho(shown(f"error: {error.message}{where}"), fg="red", err=True)
             if error.hint:
-                click.echo(f"hint: {error.hint}", err=True)
+                click.echo(shown(f"hint: {error.hint}"), err=True)
             return 1
         case click.ClickException():
             error.show()

@@ -9,21 +9,43 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import click
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+# Answers, documents and names are data: what steers a terminal (title, clipboard, cursor) is shown, not done.
+_STEERING = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"}
+_STEERING |= {0x7F: "\u2421", **{code: f"<{code:02X}>" for code in range(0x80, 0xA0)}}
+_IN_JSON = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+
+
+def shown(text: str) -> str:
+    """`text` with a picture of each control character but tab and line feed, each alone: a stream parts them anywhere."""
+    return text if text.isprintable() else text.replace("\r\n", "\n").translate(_STEERING)
+
+
+class Screen(Console):
+    """A console on which nothing that is printed can steer the terminal; rich's own styles do."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            safe = segment.control or segment.text.isprintable() or segment.text == "\n"
+            yield segment if safe else Segment(shown(segment.text), segment.style)
+
+
 def talk() -> Console:
     """For people: progress, hints, questions. On stderr."""
-    return Console(stderr=True, highlight=False)
+    return Screen(stderr=True, highlight=False)
 
 
 def print_json(data: Any) -> None:
     """For programs: one JSON document on stdout."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    # JSON has no escapes for these of its own, and some terminals obey them.
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False).translate(_IN_JSON))
 
 
 def show(
@@ -46,10 +68,10 @@ def show(
         table.add_column(column, no_wrap=column == "ID" or column in right, overflow="fold", justify=justify)
     for row in rows:
         # Cells are data: a bracket in them is no markup.
-        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else Text(shown(str(cell))) for cell in row))
     if table.row_count:
         # In a pipe there is no width to keep.
-        Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
+        Screen(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
     else:
         talk().print(empty)
 

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from athanor.cli.client import Client, Workspace
-from athanor.cli.output import as_json, talk
+from athanor.cli.output import as_json, print_json, talk
 from athanor.errors import ConfigError, InputError
 
 _SPAN = re.compile(r"(\d+)([mhdw])")
@@ -57,7 +57,7 @@ def replay(workspace: Workspace, /, name: str, policy: Path | None, **options: A
             results = options["results"] or _results_file(workspace, name, body["policy"])
             report["asked"] = _ask(client, name, report, results, yes=options["yes"])
     if options["as_json"]:
-        click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+        print_json(report)
 
 
 def _ask(client: Client, name: str, report: Mapping[str, Any], file: Path, *, yes: bool) -> dict[str, Any]:

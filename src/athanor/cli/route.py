@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import click
 from rich.markup import escape
 
 from athanor.cli.client import Workspace
-from athanor.cli.output import as_json, show, talk
+from athanor.cli.output import as_json, print_json, show, talk
 from athanor.cli.replay import bar, lines_of, path_of, replay
 from athanor.errors import InputError
 
@@ -102,7 +101,7 @@ def train(
             else:
                 result = event
     if as_json:
-        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+        print_json(result)
         return
     talk().print(f"[green]✓[/] {escape(result['file'])}")
     _say_figures(result)

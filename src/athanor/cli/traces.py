@@ -10,7 +10,7 @@ from rich.text import Text
 
 from athanor.cli.client import Workspace
 from athanor.cli.moments import MOMENT
-from athanor.cli.output import as_json, print_json, show, talk, when
+from athanor.cli.output import Screen, as_json, print_json, show, talk, when
 from athanor.cli.waterfall import waterfall
 from athanor.observe.figures import count, dollars, seconds
 
@@ -70,9 +70,9 @@ def show_trace(workspace: Workspace, trace: str, *, as_json: bool) -> None:
     if as_json:
         print_json(data)
         return
-    console = Console(highlight=False)
+    console = Screen(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=_PIPE_WIDTH)
+        console = Screen(highlight=False, width=_PIPE_WIDTH)
     _draw_facts(console, data)
     if data["spans"]:
         console.print()
