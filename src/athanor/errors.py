@@ -27,7 +27,9 @@ Each error says what happened (`message`), where (`where`: a file, a key, a para
     │   ├── EngineRefusedError   engine_refused        502  the vendor refused our key, path or model
     │   └── EngineTimeoutError   engine_timeout        504
     ├── ModelError               model_unusable        500  weights missing, or unreadable
-    │   └── WeightsMismatchError weights_mismatch      500  the file is not the pinned one
+    │   ├── WeightsMismatchError weights_mismatch      500  the file is not the pinned or signed one
+    │   ├── UnsafeWeightsError   weights_unsafe        500  they may run code when they are loaded
+    │   └── UnsignedWeightsError weights_unsigned      500  strict mode, and nobody who is trusted signed them
     ├── StoreError               store_failed          500
     │   └── EncryptionError      encryption_failed     500  no key, the wrong one, or a sealed value was changed
     └── JobError                 job_failed            500
@@ -226,6 +228,14 @@ class ModelError(AthanorError):
 
 class WeightsMismatchError(ModelError):
     code = "weights_mismatch"
+
+
+class UnsafeWeightsError(ModelError):
+    code = "weights_unsafe"
+
+
+class UnsignedWeightsError(ModelError):
+    code = "weights_unsigned"
 
 
 class StoreError(AthanorError):

@@ -128,7 +128,7 @@ def _weights(settings: Settings) -> Iterator[Finding]:
 
 
 def _model(name: str, entry: ModelSettings | None, settings: Settings) -> str:
-    resolved = resolve_chat(name, entry, settings.home)
+    resolved = resolve_chat(name, entry, settings.home, strict=settings.weights.strict)
     return str(resolved.url or resolved.path)
 
 

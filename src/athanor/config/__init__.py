@@ -3,6 +3,7 @@
 from athanor.config.loading import LoadedSettings, flatten, load_settings
 from athanor.config.secrets import SecretReference
 from athanor.config.settings import (
+    AccessSettings,
     BreakerSettings,
     CacheSettings,
     EncryptionSettings,
@@ -12,6 +13,7 @@ from athanor.config.settings import (
     KnowledgeSettings,
     LimitSettings,
     ModelSettings,
+    OidcSettings,
     PriceSettings,
     RetrySettings,
     RouteSettings,
@@ -20,11 +22,13 @@ from athanor.config.settings import (
     StoreSettings,
     TaskSettings,
     TimeoutSettings,
-    TraceSettings,
-)
     TopicSettings,
+    TraceSettings,
+    WeightSettings,
+)
 
 __all__ = [
+    "AccessSettings",
     "BreakerSettings",
     "CacheSettings",
     "EncryptionSettings",
@@ -35,6 +39,7 @@ __all__ = [
     "LimitSettings",
     "LoadedSettings",
     "ModelSettings",
+    "OidcSettings",
     "PriceSettings",
     "RetrySettings",
     "RouteSettings",
@@ -44,8 +49,9 @@ __all__ = [
     "StoreSettings",
     "TaskSettings",
     "TimeoutSettings",
+    "TopicSettings",
     "TraceSettings",
+    "WeightSettings",
     "flatten",
     "load_settings",
 ]
-    "TopicSettings",

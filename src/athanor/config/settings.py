@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from athanor.config.secrets import SecretReference
-from athanor.types import AnswerMode
+from athanor.types import AnswerMode, RoleName
 
 
 class Section(BaseModel):
@@ -143,6 +143,17 @@ class ModelSettings(Section):
     """How long to wait for the URL."""
     embeddings: bool = False
     """It is an embedding model of the URL, reached through `/v1/embeddings`."""
+    trusted: bool | None = None
+    """Send it everything as it is. Unset: only where the URL is on this machine; to others, requests go as the policy's
+    section `remote` says."""
+
+
+class WeightSettings(Section):
+    """Which files of models may be loaded. See `docs/guides/weights.md`."""
+
+    strict: bool = False
+    """Load only weights that are pinned (by the catalogue, or by `sha256` here) or signed by a trusted signer, and only
+    formats that hold no code. Pickles are refused in any case."""
 
 
 class RetrySettings(Section):
@@ -331,49 +342,7 @@ class GuardSettings(Section):
     failures_in: Literal["open", "closed"] = "open"
     """What happens to a request when a guard that could refuse or change it fails: it goes on, or is refused."""
     failures_out: Literal["open", "closed"] = "closed"
-    """The same of answers."""
-    timeout_s: float = Field(default=10, gt=0)
-    """Seconds after which a guard counts as failed."""
-    remembered: int = Field(default=4096, ge=0)
-    """Verdicts kept in memory, so that the history of a talk is not checked again at each turn."""
-    longest: int = Field(default=200_000, gt=0)
-    """Characters of one text that guards look at; the rest is looked at in further pieces of that size."""
-    canary: bool = True
-    """Put a secret mark into system prompts, by which an answer that gives them away is recognised."""
-    spotlight: bool = True
-    """Mark what comes from documents and tools as data, in prompts."""
-    hosts: tuple[str, ...] = ()
-    """Hosts, such as `github.com`, from which whoever may build may name a repository; it is read with the server's
-    credentials. From other hosts, and of this machine, only administrators may."""
-    tokens: dict[str, SecretReference] = {}
-    """Host → token for HTTPS, or `user:password`: `{ "github.com" = { env = "GITHUB_TOKEN" } }`."""
-    max_mb: int = Field(default=2048, gt=0)
-    """MiB that a download, and what is kept of a repository, may have."""
-    timeout_s: float = Field(default=900, gt=0)
-    """Seconds that a download may take."""
-
-
-class TopicSettings(Section):
-    """A topic of your own, told by a few examples: the category `topic.NAME`."""
-
-    examples: tuple[Annotated[str, Field(min_length=1, max_length=2000)], ...] = Field(min_length=3, max_length=500)
-    """Texts on the topic; ten are a good start."""
-    against: tuple[Annotated[str, Field(min_length=1, max_length=2000)], ...] = Field(default=(), max_length=500)
-    """Texts that come near it and are not on it."""
-
-
-class GuardSettings(Section):
-    """What is looked for in requests and answers. See `docs/guides/guards.md`."""
-
-    mode: Literal["enforce", "observe", "off"] = "enforce"
-    """`observe`: everything is looked for and nothing is changed or refused; what the policy would have done is kept
-    as an event."""
-    policies: Path | None = None
-    """The policies' file; unset takes `guards.toml` in the home folder, and the shipped policy where there is none."""
-    failures_in: Literal["open", "closed"] = "open"
-    """What happens to a request when a guard that could refuse or change it fails: it goes on, or is refused."""
-    failures_out: Literal["open", "closed"] = "closed"
-    """The same of answers."""
+    """The same of answers, of what is sent to remote models, and of what is recorded."""
     timeout_s: float = Field(default=10, gt=0)
     """Seconds after which a guard counts as failed."""
     remembered: int = Field(default=4096, ge=0)
@@ -390,6 +359,59 @@ class GuardSettings(Section):
     topics: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")], TopicSettings] = {}
 
 
+class OidcSettings(Section):
+    """An OpenID provider whose users may sign in to the console: `[access.oidc]`."""
+
+    issuer: str = Field(pattern=r"^https://|^http://(127\.0\.0\.1|localhost|\[::1\])(:|/|$)")
+    """Its URL, exactly as its tokens say it; `/.well-known/openid-configuration` is under it."""
+    client_id: str
+    """What the provider calls this console."""
+    client_secret: SecretReference | None = None
+    """`{ env = "NAME" }` or `{ file = "/path" }`; unset for a public client."""
+    name: str = "single sign-on"
+    """What the button says: Sign in with …"""
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    """What is asked for; `openid` has to be among them."""
+    name_claim: str = "preferred_username"
+    """The claim that names a new user; without it, `email` or `name` does."""
+    roles_claim: str = "groups"
+    """The claim that holds groups or roles; dots lead inwards: `realm_access.roles`."""
+    roles: dict[str, RoleName] = {}
+    """Group or role of the provider → role here; the first entry that matches counts. Empty: roles are given here."""
+    default_role: RoleName | None = RoleName.USER
+    """Of whoever has none of `roles`; `""` does not let them in."""
+    clock_skew_s: float = Field(default=30, ge=0, le=300)
+    """How far the provider's clock may be off."""
+
+    @field_validator("default_role", mode="before")
+    @classmethod
+    def _none(cls, value: object) -> object:
+        return None if value == "" else value
+
+
+class AccessSettings(Section):
+    """Who gets into the console, and for how long. Keys are another matter: `athanor keys`."""
+
+    public_url: str | None = Field(default=None, pattern=r"^https?://[^/?#]+$")
+    """What browsers see, where a proxy stands before the server: `https://athanor.example.com`."""
+    address_header: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]+$")
+    """Header whose last entry is the browser's address, if a proxy of yours sets it: `x-forwarded-for`."""
+    session_days: float = Field(default=30, gt=0, le=400)
+    """A session ends so long after the sign-in, however much it is used."""
+    idle_hours: float = Field(default=168, gt=0)
+    """A session ends when it was not used for so long."""
+    password_length: int = Field(default=12, ge=8, le=128)
+    """The fewest characters of a password."""
+    argon2_memory_kib: int = Field(default=19456, ge=64)
+    """Memory of a password's hash, in KiB. Changed figures hold for each user from their next sign-in."""
+    argon2_iterations: int = Field(default=2, ge=1)
+    """Passes over that memory."""
+    argon2_lanes: int = Field(default=1, ge=1)
+    """Lanes of it."""
+    oidc: OidcSettings | None = None
+    """An OpenID provider; unset: none."""
+
+
 class Settings(Section):
     """The whole of `athanor.toml`."""
 
@@ -397,10 +419,12 @@ class Settings(Section):
     """Folder of all state."""
     server: ServerSettings = ServerSettings()
     store: StoreSettings = StoreSettings()
+    access: AccessSettings = AccessSettings()
     encryption: EncryptionSettings = EncryptionSettings()
     chat: str = "smollm2-135m"
     """The model that answers when none is named: a `[models.NAME]` or a name from the catalogue."""
     models: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")], ModelSettings] = {}
+    weights: WeightSettings = WeightSettings()
     routes: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")], RouteSettings] = {}
     limits: LimitSettings = LimitSettings()
     cache: CacheSettings = CacheSettings()

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from ipaddress import ip_address
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import anyio
 from anyio import to_thread
@@ -15,6 +18,7 @@ from athanor.config import ModelSettings, Settings
 from athanor.engines import Engine, build_engine
 from athanor.engines.wrappers.metered import MeteredEngine
 from athanor.errors import AthanorError, NotFoundError
+from athanor.guards.private import Privacy, PrivateEngine
 from athanor.models import resolve_chat
 from athanor.types import EngineState, EngineStatus, Profile
 
@@ -27,15 +31,23 @@ class Model:
     """
 
     def __init__(
-        self, name: str, settings: ModelSettings | None, home: Path, wait: Literal["passive", "active"]
+        self,
+        name: str,
+        settings: ModelSettings | None,
+        home: Path,
+        wait: Literal["passive", "active"],
+        *,
+        strict: bool = False,
     ) -> None:
         self.name = name
+        self._resolve = partial(resolve_chat, name, settings, home, strict=strict)
         self._settings = settings
         self._home = home
         self._wait = wait
         self._engine: Engine | None = None
         self._error: AthanorError | None = None
         self._lock = anyio.Lock()
+        self.privacy: Privacy | None = None
 
     async def engine(self) -> Engine:
         """The engine, made if this is the first call.
@@ -48,9 +60,11 @@ class Model:
         async with self._lock:
             if self._engine is None:
                 try:
-                    resolved = await to_thread.run_sync(resolve_chat, self.name, self._settings, self._home)
+                    resolved = await to_thread.run_sync(self._resolve)
                     engine = build_engine(resolved, self._settings, home=self._home, wait=self._wait)
-                    self._engine = MeteredEngine(engine)
+                    self._engine = metered = MeteredEngine(engine)
+                    if self.privacy is not None and self._settings is not None and leaves(self._settings):
+                        self._engine = PrivateEngine(metered, self.privacy)
                 except AthanorError as error:
                     self._error = error
                     raise
@@ -91,6 +105,19 @@ class Model:
             await self._engine.aclose()
 
 
+def leaves(settings: ModelSettings) -> bool:
+    """Does a model's requests leave this machine, for somebody who need not see everything."""
+    if settings.trusted is not None:
+        return settings.source.startswith(("http://", "https://")) and not settings.trusted
+    host = urlsplit(settings.source).hostname if settings.source.startswith(("http://", "https://")) else None
+    if host is None or host == "localhost":
+        return False
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return True
+
+
 def _price(profile: Profile) -> dict[str, float | None]:
     return asdict(profile.price)
 
@@ -104,7 +131,8 @@ class Models:
         named: Mapping[str, ModelSettings | None] = {**default, **chat}
         self.default = settings.chat
         self._models = {
-            name: Model(name, entry, settings.home, settings.processor_wait) for name, entry in sorted(named.items())
+            name: Model(name, entry, settings.home, settings.processor_wait, strict=settings.weights.strict)
+            for name, entry in sorted(named.items())
         }
 
     def __contains__(self, name: str) -> bool:
@@ -125,6 +153,11 @@ class Models:
 
     def cards(self) -> list[dict[str, Any]]:
         return [model.card() for model in self._models.values()]
+
+    def keep(self, privacy: Privacy) -> None:
+        """Let remote models see no more than `privacy` allows. For engines that are made from now on."""
+        for model in self._models.values():
+            model.privacy = privacy
 
     async def start_default(self) -> None:
         """Begin loading the default model. What goes wrong is in its state."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from athanor.errors import ConfigError
 from athanor.models.base import ResolvedEmbedder, ResolvedReranker, ResolvedTagger
+from athanor.models.formats import refuse_code
 from athanor.models.packages import package_file
 from athanor.models.verify import Verifier
 from athanor.types import AnswerMode, EmbedderProfile, Profile, RerankerProfile, TaggerProfile
@@ -123,5 +124,6 @@ def _proven_files(entry: Mapping[str, Any], cache: Path | None) -> tuple[Path, P
         version = entry.get(f"{part}_version", entry["version"])
         path = package_file(package, entry[part], version=version)
         verifier.check(path, entry[f"{part}_sha256"])
+        refuse_code(path)
         found.append(path)
     return found[0], found[1]

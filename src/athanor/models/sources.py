@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from athanor.errors import ConfigError, ModelError
 from athanor.models.base import ResolvedModel
 from athanor.models.gguf import read_header
+from athanor.models.manifest import admit
 from athanor.models.packages import package_file
 from athanor.models.prices import listing
 from athanor.models.profiles import ChatEntry, chat_entry, chat_names
@@ -63,18 +64,21 @@ class _Wish:
 
 
 def resolve_chat(
-    name: str, settings: ModelSettings | None, home: Path, *, progress: Progress | None = None
+    name: str, settings: ModelSettings | None, home: Path, *, strict: bool = False, progress: Progress | None = None
 ) -> ResolvedModel:
     """Find and prove a chat model. Blocks: it may read a file once, or download it; call it in a thread.
 
     Args:
         settings: the model's table in the settings; None looks `name` up in the catalogue.
         home: state folder, for remembered hashes and downloaded files.
+        strict: refuse weights that nobody who is trusted vouches for.
 
     Raises:
         ConfigError: no such name in the catalogue, or a source that cannot be understood.
         ModelError: the file is missing, damaged, or cannot be downloaded.
-        WeightsMismatchError: it is not the pinned file.
+        WeightsMismatchError: it is not the pinned file, or not the one of its manifest.
+        UnsafeWeightsError: its format may carry code.
+        UnsignedWeightsError: strict, and it is neither pinned nor signed.
         MissingExtraError: a hub source without `huggingface_hub`.
     """
     wish = _wish(name, settings)
@@ -89,6 +93,7 @@ def resolve_chat(
     known = _catalogued(wish)
     pin = wish.sha256 or (known.sha256 if known else None)
     found = verifier.check(path, pin) if pin else verifier.sha256(path)
+    admit(path, found, home=home, pinned=pin is not None, strict=strict)
     profile = _adjust(replace(known.profile, name=name), wish) if known else _described(path, wish)
     return ResolvedModel(profile=profile, path=path, sha256=found, size=path.stat().st_size)
 
