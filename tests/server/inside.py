@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ import uvicorn
 from athanor.config import load_settings
 from athanor.gateway import App, open_app
 from athanor.governance import Grant
+from athanor.guards import Guard
 from athanor.rag import Ingestion
 from athanor.server import create_app, front
 from athanor.server.protocol import bounded
@@ -76,9 +77,11 @@ async def inside(
     limits: Limits | None = None,
     price: Mapping[str, float] | None = None,
     settings: Mapping[str, object] | None = None,
+    guards: Sequence[Guard] | None = None,
     **script: Any,
 ) -> AsyncIterator[Inside]:
-    """A server whose model `priced` answers by the rules of `script`; `settings` are more of the server's own."""
+    """A server whose model `priced` answers by the rules of `script`; `settings` are more of the server's own,
+    `guards` are in place of those that are installed."""
     home.mkdir(parents=True, exist_ok=True)
     file = home / "script.json"
     file.write_bytes(orjson.dumps(script))
@@ -96,7 +99,7 @@ async def inside(
     loaded = load_settings(arguments=arguments, environment={}).settings
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
-    async with open_app(loaded, embedder=HashEmbedder(), reranker=OverlapReranker()) as app:
+    async with open_app(loaded, embedder=HashEmbedder(), reranker=OverlapReranker(), guards=guards) as app:
         # A machine that stands still for seconds must not find its connections closed between two requests.
         config = uvicorn.Config(
             front(create_app(app)), http=bounded(1000), log_level="warning", lifespan="off", timeout_keep_alive=120

@@ -43,6 +43,9 @@ class Client:
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         return self._json(self._http.post(path, json=body or {}))
 
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        return self._json(self._http.put(path, json=body))
+
     def patch(self, path: str, body: Mapping[str, Any]) -> Any:
         return self._json(self._http.patch(path, json=body))
 

@@ -26,6 +26,7 @@ _COMMANDS = {
     "keys": ("athanor.cli.keys", "API keys: what each opens, and what it may spend."),
     "teams": ("athanor.cli.teams", "Teams: principals that share limits and a budget."),
     "groups": ("athanor.cli.groups", "Groups: principals that may read the same documents."),
+    "guards": ("athanor.cli.guards", "Guards: what is looked for in requests and answers, and the policies."),
     "traces": ("athanor.cli.traces", "Traces: how requests went, stage by stage."),
     "costs": ("athanor.cli.costs", "What was spent and used, by model, day, key, team."),
     "config": ("athanor.cli.config", "Settings."),

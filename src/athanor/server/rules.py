@@ -45,6 +45,7 @@ _DOORS = {
     "POST /v1/messages/count_tokens": "messages",
     "POST /v1/embeddings": "embeddings",
     "POST /v1/rerank": "rerank",
+    "POST /v1/moderations": "moderations",
 }
 
 # Route → the right it takes, and the rights that show what belongs to others.
@@ -136,6 +137,17 @@ _ROUTES: Mapping[str, tuple[Right | None, tuple[Right, ...] | None]] = {
     "GET /api/traces": (None, _TRACES),
     "GET /api/traces/{trace}": (None, _TRACES),
     "POST /api/traces/expire": (_ADMINISTER, None),
+    # --- guards
+    "GET /api/guards": (Right.REVIEW, None),
+    "GET /api/guards/events": (Right.REVIEW, None),
+    "GET /api/guards/events/counts": (Right.REVIEW, None),
+    "POST /api/guards/check": (Right.REVIEW, None),
+    "GET /api/guards/policy": (_ADMINISTER, None),
+    "PUT /api/guards/policy": (_ADMINISTER, None),
+    "POST /api/guards/policy/check": (_ADMINISTER, None),
+    "POST /api/guards/policy/dry-run": (_ADMINISTER, None),
+    "GET /api/guards/policy/{version}": (_ADMINISTER, None),
+    # --- money
     "GET /api/costs": (None, (_OPERATE,)),
     "GET /api/spending": (_OPERATE, None),
     # --- who may do what

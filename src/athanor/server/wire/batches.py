@@ -11,7 +11,7 @@ class BatchRequest(Incoming):
     """Body of `POST /v1/batches`."""
 
     input_file_id: str
-    endpoint: Literal["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings"]
+    endpoint: Literal["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/moderations"]
     completion_window: Literal["24h"]
     metadata: dict[str, str] | None = None
     output_expires_after: Any = None
