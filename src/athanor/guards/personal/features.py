@@ -22,10 +22,13 @@ _CALLED = words(
     "mein name ist", "ich heiße", "je m'appelle", "me llamo", "mi nombre es", "mi chiamo", "ik heet", "meu nome é",
 )  # fmt: skip
 
+_MENTIONED = 2.5
+"""What another mention adds at most: of many in a long text, one is misread easily."""
+
 FEATURES = (
     "bias", "own", "title case", "upper case", "lower case", "first and title case", "address", "other mention",
     "after title", "common", "first", "one letter", "after capital", "after article", "is title", "called",
-    "before number", "before firm", "after where", "country", "after apostrophe", "at hyphen", "people",
+    "before number", "before firm", "after where", "at hyphen", "people",
 )  # fmt: skip
 
 
@@ -39,13 +42,17 @@ class Word:
 
 
 def read(text: str, tagging: Tagging) -> Iterator[Word]:
-    """The words of a text with their features, in order."""
+    """The words of a text that may be names, with their features, in order."""
     best: dict[str, list[float]] = {}
     for (start, end), scores in zip(tagging.words, tagging.scores, strict=True):
         best.setdefault(text[start:end].lower(), []).append(scores[GIVEN] + scores[SURNAME])
     before: tuple[int, int] | None = None
     for place, (start, end) in enumerate(tagging.words):
-        if not text[start].isalpha():
+        word = text[start:end]
+        # Scripts without capitals are not in the model's vocabulary.
+        if not word[0].isalpha() or word.lower() == word.upper():
+            continue
+        if word.lower() in COUNTRIES or _clipped(text, start, end):
             continue
         near = before is not None and _NEAR.fullmatch(text, before[1], start) is not None
         previous = text[slice(*before)] if near and before is not None else ""
@@ -73,7 +80,7 @@ def _of_word(
         float(word.islower()),
         float(titled and first),
         _logit(sum(scores[label] for label in _ADDRESS)),
-        _logit(max(mentions)) - own if len(mentions) > 1 else 0.0,
+        min(_MENTIONED, _logit(max(mentions)) - own) if len(mentions) > 1 else 0.0,
         float(before in TITLES),
         float(lower in COMMON),
         float(first),
@@ -90,19 +97,20 @@ def _of_place(text: str, start: int, end: int, previous: str) -> tuple[float, ..
     line = text[end : end + 40].partition("\n")[0]
     follow = [found.lower() for found in _FOLLOWING.findall(line)[:2]] if line[:1] == " " else []
     before, after = text[start - 1 : start], text[end : end + 1]
-    # The s of `it's`, the C of `C'mon`: what an apostrophe parts from a word.
-    clipped = (before in ("'", "’") and start > 1 and text[start - 2].isalpha() and len(word) <= 2) or (
-        after in ("'", "’") and len(word) == 1 and text[end + 1 : end + 2].islower()
-    )
     return (
         float(_NUMBER.match(text, end) is not None),
         float(any(found in FIRMS for found in follow)),
         float(previous.lower() in WHERE),
-        float(word.lower() in COUNTRIES),
-        float(clipped),
         float("-" in (before, after)),
         float(word[0].isupper() and _PEOPLES.fullmatch(word) is not None),
     )
+
+
+def _clipped(text: str, start: int, end: int) -> bool:
+    """The s of `it's`, the C of `C'mon`: what an apostrophe parts from a word."""
+    if text[start - 1 : start] in ("'", "’") and start > 1 and text[start - 2].isalpha() and end - start <= 2:
+        return True
+    return end - start == 1 and text[end : end + 1] in ("'", "’") and text[end + 1 : end + 2].islower()
 
 
 def _first(text: str, start: int) -> bool:

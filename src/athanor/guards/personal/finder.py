@@ -6,12 +6,26 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from athanor.engines import Tagger
 from athanor.guards.normalise import subject_of
-from athanor.guards.personal import cards, crypto, dates, documents, iban, ids, letters, mail, net, organization, phone, street, url
+from athanor.guards.personal import (
+    cards,
+    crypto,
+    dates,
+    documents,
+    iban,
+    ids,
+    letters,
+    mail,
+    net,
+    organization,
+    phone,
+    street,
+    url,
+)
 from athanor.guards.personal.base import Recogniser, Span
 from athanor.guards.personal.merge import merge
-from athanor.guards.personal.names import named_by, worth_reading
+from athanor.guards.personal.names import WEIGHTS, named_by, worth_reading
 from athanor.guards.subject import Subject
-from athanor.types import Decision, Finding
+from athanor.types import Decision, Finding, Tagging
 
 GUARD = "personal"
 POINT = 0.5
@@ -36,7 +50,7 @@ def find(text: str | Subject, *, regions: Sequence[str] = phone.REGIONS) -> list
         regions: countries (ISO 3166) whose telephone numbers are known without a word that names them.
     """
     subject = _prepared(text)
-    return _findings(subject, merge(subject.plain, _structured(subject.plain, regions)))
+    return _findings(subject, spans_of(subject.plain, regions=regions))
 
 
 async def find_all(text: str | Subject, tagger: Tagger, *, regions: Sequence[str] = phone.REGIONS) -> list[Finding]:
@@ -46,12 +60,27 @@ async def find_all(text: str | Subject, tagger: Tagger, *, regions: Sequence[str
         AthanorError: the model cannot be used now.
     """
     subject = _prepared(text)
-    plain = subject.plain
-    spans = [*_structured(plain, regions)]
-    if worth_reading(plain):
-        (tagging,) = await tagger.tag([plain])
-        spans += named_by(plain, tagging, spans)
-    return _findings(subject, merge(plain, spans))
+    tagging = (await tagger.tag([subject.plain]))[0] if worth_reading(subject.plain) else None
+    return _findings(subject, spans_of(subject.plain, tagging, regions=regions))
+
+
+def spans_of(
+    text: str,
+    tagging: Tagging | None = None,
+    *,
+    regions: Sequence[str] = phone.REGIONS,
+    weights: Sequence[float] = WEIGHTS,
+) -> list[Span]:
+    """What stands in a text that is already plain, in order and without overlaps.
+
+    Args:
+        tagging: the model's, of this text; without it, only what has a form of its own is found.
+        weights: see `names.WEIGHTS`.
+    """
+    spans = [*_structured(text, regions)]
+    if tagging is not None:
+        spans += named_by(text, tagging, spans, weights=weights)
+    return merge(text, spans)
 
 
 def _prepared(text: str | Subject) -> Subject:

@@ -25,12 +25,12 @@ WHERE = frozenset({"in", "to", "at", "from", "near", "for", "via"})
 """Prepositions that places and firms follow rather than people."""
 COUNTRIES = frozenset(
     """
-    afghanistan africa albania algeria america andorra angola argentina armenia asia australia austria azerbaijan bahamas
+    afghanistan africa albania algeria andorra angola argentina armenia asia australia austria azerbaijan bahamas
     bahrain bangladesh barbados belarus belgium belize benin bhutan bolivia bosnia botswana brazil brunei bulgaria burma
-    burundi cambodia cameroon canada chad chile china colombia comoros congo croatia cuba cyprus czechia denmark djibouti
-    dominica ecuador egypt emirates england eritrea estonia eswatini ethiopia europe fiji finland france gabon gambia
-    germany ghana greece greenland grenada guatemala guinea guyana haiti honduras hungary iceland india indonesia iran
-    iraq ireland israel italy jamaica japan kazakhstan kenya kingdom kiribati kosovo kuwait kyrgyzstan laos latvia lebanon
+    burundi cambodia cameroon canada chile china colombia comoros congo croatia cuba cyprus czechia denmark djibouti
+    dominica ecuador egypt england eritrea estonia eswatini ethiopia europe fiji finland france gabon gambia
+    germany ghana greece greenland grenada guatemala guyana haiti honduras hungary iceland india indonesia iran
+    iraq ireland israel italy jamaica japan kazakhstan kenya kiribati kosovo kuwait kyrgyzstan laos latvia lebanon
     lesotho liberia libya liechtenstein lithuania luxembourg madagascar malawi malaysia maldives mali malta mauritania
     mauritius mexico micronesia moldova monaco mongolia montenegro morocco mozambique myanmar namibia nauru nepal
     netherlands nicaragua niger nigeria norway oman pakistan palau palestine panama paraguay peru philippines poland
