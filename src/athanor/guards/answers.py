@@ -26,6 +26,7 @@ class Guarded:
         plan = self._judge.plan(self._going, Direction.MODEL)
         if not plan:
             return events
+        plan = plan.bound(self.request, self._going.ctx)
         return Outgoing(self._judge, self._going, plan, whole=not self.request.stream).checked(events)
 
     def revealed(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
