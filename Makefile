@@ -12,7 +12,7 @@ ASK    ?= $(if $(DOCS),,How does Athanor find the passages for a question?)
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help install up test test-slow fuzz check format bench docs lock clean
+.PHONY: help install up test test-slow fuzz check manifest format bench docs lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,6 +53,9 @@ check: $(VENV)/.dev  ## format, lint, types, import rule
 	@$(BIN)/ruff check src tests bench
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+manifest: $(VENV)/.installed  ## write the hashes of the shipped weights anew, after they were trained
+	@$(BIN)/python -m athanor.models.renew src/athanor/guards/weights
 
 format: $(VENV)/.dev  ## format and mend what can be mended
 	@$(BIN)/ruff format src tests bench

@@ -8,7 +8,7 @@
 
 Signature (Ed25519) and digest are over the canonical JSON of all the rest. Manifests that come inside the package are
 not signed: who can change them can change the code that reads them; the digest finds a flipped byte, and the
-installation (hashes in the wheel's RECORD) vouches for the whole. `python -m athanor.models.manifest` renews them.
+installation (hashes in the wheel's RECORD) vouches for the whole. `make manifest` renews them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import base64
 import binascii
 import hashlib
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -196,29 +195,6 @@ def problems(manifest: Path) -> Iterator[str]:
             yield str(error)
 
 
-def renew(folder: Path) -> Path:
-    """Write the unsigned manifest of a folder of packaged files, all but Python's and itself."""
-    names = [
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != NAME and path.suffix not in {".py", ".pyc"}
-    ]
-    target = folder / NAME
-    fresh = make(folder, names)
-    with_old = read(target.read_bytes(), str(target)).files if target.exists() and _readable(target) else None
-    if with_old != read(fresh, str(target)).files:
-        target.write_bytes(fresh)
-    return target
-
-
-def _readable(target: Path) -> bool:
-    try:
-        read(target.read_bytes(), str(target))
-    except ModelError:
-        return False
-    return True
-
-
 def _compare(entry: Entry, sha256: str, size: int, path: Path, manifest: Path) -> None:
     if (entry.sha256, entry.size) != (sha256, size):
         raise WeightsMismatchError(
@@ -235,8 +211,3 @@ def _written(body: Mapping[str, Any]) -> bytes:
 
 def _message(body: Mapping[str, Any]) -> bytes:
     return _DOMAIN + json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
-
-
-if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        print(renew(Path(argument)))
