@@ -26,6 +26,7 @@ from athanor.gateway.models import Models
 from athanor.gateway.router import Router
 from athanor.governance import Groups, Keys, Links, Readers, Right, Sessions, Users, may
 from athanor.guards import Chain, DryRuns, Guard, Parts, secret_of
+from athanor.guards.private import Privacy
 from athanor.models import resolve_embedder, resolve_reranker
 from athanor.observe import Action, AuditLog, Ledger, Metrics, Redact
 from athanor.plugins import load, names
@@ -55,6 +56,8 @@ class App:
     store: Store
     keys: Keys
     links: Links
+    sessions: Sessions
+    users: Users
     readers: Readers
     groups: Groups
     audit: AuditLog
@@ -77,9 +80,10 @@ class App:
     limits: Limiter
     cache: Cache
     guards: Chain
+    privacy: Privacy
+    dry_runs: DryRuns
     handlers: Mapping[str, Handler]
     """Job kind → what does it."""
-    dry_runs: DryRuns
 
     async def start(self) -> None:
         """Begin loading the models of the default set-up. What cannot be loaded says so in its state."""
@@ -169,9 +173,9 @@ async def open_app(
 
     Args:
         embedder, reranker: used instead of those of the settings; for tests and for embedding in other programs.
+        guards: instead of those that are installed.
     """
     home = settings.home
-        guards: instead of those that are installed.
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         store = await to_thread.run_sync(Store.of, settings)
@@ -216,10 +220,11 @@ def _compose(
     reranker: Reranker | None,
     parsers: ParserPool,
     indexes: Indexes,
+    guards: Sequence[Guard] | None,
 ) -> App:
     metrics = Metrics()
-    guards: Sequence[Guard] | None,
     keys = Keys(store)
+    sessions = Sessions(store, settings.access)
     batches = Batches(store, keys, settings.home / "batches")
     limits = _limiter(settings, store)
     retriever = Retriever(store, embedder, reranker, indexes=indexes)
@@ -241,12 +246,16 @@ def _compose(
     secret = secret_of(settings.home)
     chain = Chain.make(Parts(settings=settings, store=store, embedder=embedder, metrics=metrics, secret=secret), guards)
     dry_runs = DryRuns(store, chain)
+    privacy = Privacy(chain)
+    models.keep(privacy)
     return App(
         settings=settings,
         instance=new_id("run"),
         store=store,
         keys=keys,
-        links=Links(store),
+        links=Links(store, sessions),
+        sessions=sessions,
+        users=Users(store, keys, sessions, settings.access),
         readers=Readers(store),
         groups=Groups(store),
         audit=AuditLog(store),
@@ -269,6 +278,7 @@ def _compose(
         cache=cache,
         limits=limits,
         guards=chain,
+        privacy=privacy,
         handlers=_handlers(ingestion, contexts, questions, tuning, evaluations, batches, dry_runs),
         dry_runs=dry_runs,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 from athanor.engines.needs import without_lacking
 from athanor.engines.wrappers import spent
@@ -11,6 +12,7 @@ from athanor.errors import EngineError
 from athanor.gateway.app import App
 from athanor.gateway.router import Target
 from athanor.guards import is_empty
+from athanor.guards.vault import conversation_of
 from athanor.types import Context, Event, Finished, Request, Started
 
 
@@ -28,7 +30,7 @@ async def handle(
     end: Finished | None = None
     begun = False
     async with app.ledger.open(request.model, ctx, spent) as entry:
-        ctx = entry.ctx
+        ctx = replace(entry.ctx, conversation=conversation_of(request))
         target = target or await app.router.resolve(request.model, ctx)
         request, dropped = without_lacking(request, target.engine.profile)
         with app.limits.hold(ctx, request, target.engine.profile) as hold:

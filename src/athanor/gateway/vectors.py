@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from athanor.gateway.app import App
 from athanor.gateway.limits import estimate
+from athanor.gateway.models import leaves
 from athanor.models import listing
 from athanor.types import FREE, Context, Embeddings, Message, Price, Request, Role, Started, Usage
 
@@ -28,6 +29,9 @@ async def embed(model: str, texts: Sequence[str], ctx: Context, app: App) -> tup
             request = (await app.guards.admit(request, entry.ctx)).request
             texts = [message.content for message in request.messages]
             entry.record(request)
+            settings = app.settings.models.get(model)
+            if settings is not None and leaves(settings):
+                texts = await app.privacy.texts(texts, entry.ctx, model=model)
             with entry.ctx.span.child("embed", texts=len(texts)):
                 found = await embedder.embed(texts, kind="document")
             usage = Usage(prompt_tokens=found.tokens)

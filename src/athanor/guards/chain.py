@@ -17,6 +17,7 @@ from athanor.guards.parts import Found, Parts, find
 from athanor.guards.policy import Going, Policies
 from athanor.guards.run import Looked, Plan, Work, direction_of
 from athanor.guards.texts import Piece, pieces, rewritten
+from athanor.guards.vault import Vault
 from athanor.types import Context, Decision, Finding, Origin, Request, Verdict
 
 _AT_ONCE = 8
@@ -43,6 +44,7 @@ class Chain(Judge):
             recorder=Recorder(parts.store, parts.metrics, parts.key("events")),
             metrics=parts.metrics,
             missing={name: str(error) for name, error in found.missing.items()},
+            vault=Vault(parts.store.vaults, key=parts.key("pseudonyms")),
         )
 
     async def admit(self, request: Request, ctx: Context, *, base: str | None = None) -> Guarded:

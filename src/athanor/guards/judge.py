@@ -13,6 +13,7 @@ from athanor.guards.events import Recorder
 from athanor.guards.policy import Direction, Going
 from athanor.guards.redact import redact
 from athanor.guards.run import Looked, Plan, Runner, Work, direction_of
+from athanor.guards.vault import Vault
 from athanor.observe import Metrics
 from athanor.types import NOTHING_FOUND, Context, Decision, Finding, Origin, Verdict
 
@@ -27,6 +28,7 @@ class Judge:
         book: the policies; without it, the shipped ones.
         recorder: keeps events; without it, nothing is kept.
         missing: guards that are not there, and why.
+        vault: keeps pseudonyms; without it, they live as long as this process.
     """
 
     def __init__(
@@ -38,10 +40,13 @@ class Judge:
         recorder: Recorder | None = None,
         metrics: Metrics | None = None,
         missing: dict[str, str] | None = None,
+        vault: Vault | None = None,
     ) -> None:
         self.guards = tuple(guards)
         self.settings = settings
         self.missing = dict(missing or {})
+        self.vault = vault or Vault()
+        """Of pseudonyms, and what hashes are made by."""
         self.book = book or Book()
         metrics = metrics or Metrics()
         self.recorder = recorder or Recorder(None, metrics, b"")
@@ -83,7 +88,8 @@ class Judge:
             self._version = going.policies.version
         found = self._plans.get((going.policy.name, direction))
         if found is None:
-            closed = self.settings.failures_out if direction is Direction.MODEL else self.settings.failures_in
+            leaves = direction in {Direction.MODEL, Direction.REMOTE, Direction.RECORDED}
+            closed = self.settings.failures_out if leaves else self.settings.failures_in
             found = self._plans[going.policy.name, direction] = Plan(
                 self.guards if self.active else (),
                 going.policies.rules(going.policy, direction),

@@ -78,13 +78,13 @@ class Pseudonyms:
     """
 
     def __init__(self, talk: Talk | None = None, *, key: bytes = b"") -> None:
-        self._talk = talk or Talk()
+        self.talk = talk or Talk()
         self._key = key
         self._used: dict[str, str] = {}
 
     def pseudonym(self, category: str, value: str) -> str:
         """What stands for `value` in this conversation."""
-        name = self._talk.name(category, value)
+        name = self.talk.name(category, value)
         self._used[name] = value
         return name
 
@@ -119,7 +119,7 @@ class Pseudonyms:
             inside: of words, too.
         """
         found: list[Finding] = []
-        for value in islice(self._talk.values(), _MOST):
+        for value in islice(self.talk.values(), _MOST):
             if len(value) < _SHORTEST or value not in text:
                 continue
             left = r"(?<!\w)" if value[0].isalnum() and not inside else ""

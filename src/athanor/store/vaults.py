@@ -32,6 +32,14 @@ class Vaults(Repository):
             rows = c.execute(query.order_by(column.at, column.pseudonym)).all()
         return {row.pseudonym: self._cipher.open(row.value, *_place(vault, row.pseudonym)) for row in rows}
 
+    def use(self, vault: str) -> dict[str, str]:
+        """The same, and the vault's time begins anew. Raises as `get`."""
+        found = self.get(vault)
+        if found:
+            with self._db.writing(None) as c:
+                c.execute(update(t.pseudonyms).where(t.pseudonyms.c.vault == vault).values(used_at=time.time()))
+        return found
+
     def add(self, vault: str, *, principal: str, values: Mapping[str, str], conn: Connection | None = None) -> None:
         """Keep pseudonyms with their values, for the vault's time from now on.
 

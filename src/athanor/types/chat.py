@@ -300,3 +300,5 @@ class Context:
     """The key that was used; `None` for a person in the console."""
     span: SpanHandle = NO_SPAN
     """The stage that this belongs to; engines open their own stages under it."""
+    conversation: str = ""
+    """A hash of what all requests of one conversation share; empty where nothing is known of it."""
