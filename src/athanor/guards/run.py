@@ -8,6 +8,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 from anyio import to_thread
@@ -18,7 +19,7 @@ from athanor.guards.normalise import subject_of
 from athanor.guards.policy import Direction, Rules
 from athanor.guards.subject import Subject
 from athanor.observe import Metrics
-from athanor.types import Context, Decision, Finding, How, Origin
+from athanor.types import Context, Decision, Finding, How, Origin, Request
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,17 @@ class Plan:
     def how(self, finding: Finding) -> How:
         """What a redaction of `finding` leaves."""
         return self.rules.rule(finding.category).how
+
+    def bound(self, request: Request, ctx: Context) -> Plan:
+        """The plan for the answer to one request: guards with a method `bound(request, ctx)` give another guard of the
+        same name, which knows that request."""
+        own = {g.name: g.bound(request, ctx) for g in self.guards if hasattr(g, "bound")}
+        if not own:
+            return self
+        plan = copy(self)
+        for part in ("guards", "lasting", "holding", "contextual"):
+            setattr(plan, part, tuple(own.get(guard.name, guard) for guard in getattr(self, part)))
+        return plan
 
     def __bool__(self) -> bool:
         return bool(self.guards)
