@@ -16,6 +16,9 @@ from athanor.testing import HashEmbedder, OverlapReranker
 from athanor.types import Principal, RoleName
 
 
+HERE = "http://127.0.0.1:8700"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """The console over a real application with fake models, without a socket."""
@@ -46,6 +49,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         transport = httpx.ASGITransport(app=front(http))
         async with (
             mounted(app, http),
-            httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8700") as browser,
+            # As a browser's own pages send it.
+            httpx.AsyncClient(transport=transport, base_url=HERE, headers={"origin": HERE}) as browser,
         ):
             yield Site(app=app, http=http, browser=browser)

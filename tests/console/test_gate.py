@@ -212,7 +212,7 @@ async def test_a_session_is_looked_up_again_after_a_while(site: Site, monkeypatc
     await site.log_in()
     token = site.browser.cookies["athanor_session"]
     assert (await site.browser.get("/console/models", headers=HTML)).status_code == 200
-    site.app.links.end(token)  # by another process
+    site.app.sessions.end(token)  # by another process
     now = time.monotonic()
     monkeypatch.setattr("athanor.console.session.time.monotonic", lambda: now + 6)
     assert (await site.browser.get("/console/models", headers=HTML)).status_code == 401

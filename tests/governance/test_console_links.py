@@ -4,9 +4,10 @@ import time
 
 import pytest
 
+from athanor.config import AccessSettings
 from athanor.errors import AuthenticationError
-from athanor.governance import Links
-from athanor.governance.links import LINK_SECONDS, SESSION_SECONDS
+from athanor.governance import Links, Sessions
+from athanor.governance.links import LINK_SECONDS
 from athanor.store import Store
 from athanor.types import Principal, RoleName
 
@@ -17,14 +18,19 @@ def ada(store: Store) -> Principal:
 
 
 @pytest.fixture
-def links(store: Store) -> Links:
-    return Links(store)
+def sessions(store: Store) -> Sessions:
+    return Sessions(store, AccessSettings())
 
 
-def test_a_link_opens_one_session(store: Store, links: Links, ada: Principal) -> None:
+@pytest.fixture
+def links(store: Store, sessions: Sessions) -> Links:
+    return Links(store, sessions)
+
+
+def test_a_link_opens_one_session(store: Store, links: Links, sessions: Sessions, ada: Principal) -> None:
     token = links.create(ada)
     session, principal = links.exchange(token.reveal())
-    assert principal == ada == links.identify(session.reveal())
+    assert principal == ada == sessions.identify(session.reveal()).principal
     with pytest.raises(AuthenticationError, match="used already"):
         links.exchange(token.reveal())
     assert [entry.action for entry in store.audit.entries()] == ["link.used", "link.created"]
@@ -39,24 +45,10 @@ def test_a_link_lasts_ten_minutes(links: Links, ada: Principal, monkeypatch: pyt
         links.exchange(token.reveal())
 
 
-def test_a_session_ends(links: Links, ada: Principal, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, _ = links.exchange(links.create(ada).reveal())
-    second, _ = links.exchange(links.create(ada).reveal())
-    links.end(first.reveal())
-    links.end("unknown")
-    with pytest.raises(AuthenticationError):
-        links.identify(first.reveal())
-    assert links.identify(second.reveal()) == ada
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + SESSION_SECONDS + 1)
-    with pytest.raises(AuthenticationError):
-        links.identify(second.reveal())
-
-
-def test_tokens_are_not_interchangeable(links: Links, ada: Principal) -> None:
+def test_tokens_are_not_interchangeable(links: Links, sessions: Sessions, ada: Principal) -> None:
     token = links.create(ada)
     with pytest.raises(AuthenticationError):
-        links.identify(token.reveal())
+        sessions.identify(token.reveal())
     session, _ = links.exchange(token.reveal())
     with pytest.raises(AuthenticationError):
         links.exchange(session.reveal())

@@ -16,6 +16,7 @@ from athanor.console.choice import Choices, Readiness, about, promise
 from athanor.console.gate import Visit, visit
 from athanor.console.hello import greet, nothing_yet
 from athanor.console.panel import Panel
+from athanor.console.rules import allow
 from athanor.console.widgets import Tag, busy, button, may_edit, notice, select, shell, square
 from athanor.errors import AthanorError
 from athanor.gateway import handle
@@ -122,6 +123,7 @@ class Chat:
 
     async def _stream(self, request: Question, ctx: Context, turn: Turn) -> None:
         assert self._running is not None
+        allow(self._principal, "ask")
         waiting, drawn = "", 0.0
         with self._running:
             async with aclosing(handle(request, ctx, self._app)) as events:
@@ -187,6 +189,7 @@ class Chat:
 
     async def _store_verdict(self, turn: Turn, value: int, comment: str) -> bool:
         try:
+            allow(self._principal, "rate")
             await self._app.rate(self._principal, turn.trace, value, comment)
         except AthanorError as error:
             turn.complain(error)

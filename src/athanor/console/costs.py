@@ -16,9 +16,10 @@ from starlette.requests import Request
 from athanor.console.budgets import show_budgets
 from athanor.console.gate import visit
 from athanor.console.plots import HUES, hue, share, stacked, tiles
+from athanor.console.rules import can
 from athanor.console.widgets import Tag, empty, page, problem, select
 from athanor.errors import AthanorError
-from athanor.governance import Books, Right, may
+from athanor.governance import Books
 from athanor.governance.books import Names
 from athanor.observe.figures import count, dollars, percent, seconds, short
 from athanor.types import Principal
@@ -74,7 +75,7 @@ async def show(request: Request, period: str = "30", by: str = "target", measure
         by=by if by in dict(GROUPS) else "target",
         measure=measure if measure in dict(MEASURES) else "cost",
     )
-    everything = may(here.principal, Right.OPERATE)
+    everything = can(here.principal, "costs.of_all")
     with page("costs", "Costs", css="is-wide"):
         with Tag("div", "a-pagehead"):
             with Tag("div"):

@@ -12,16 +12,22 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from athanor.console import signin, theme, upload
-from athanor.console.session import Sessions, clear_cookie
+from athanor.console import oidc, signin, theme, upload
+from athanor.console.oidc import Provider
+from athanor.console.origin import is_foreign
+from athanor.console.rules import REQUESTS
+from athanor.console.session import Sessions, is_secure
+from athanor.errors import PermissionDeniedError
 from athanor.gateway import App
+from athanor.governance import Rule, admit
 from athanor.types import Principal
 
+YEAR = 365 * 86400
 OPEN = ("/_nicegui/",)
 OPEN_KINDS = {"static", "libraries", "components", "resources", "esm"}
 """NiceGUI's own files: the same for everyone, so they need no session."""
@@ -54,12 +60,14 @@ class Gate:
         self._app = app
         self._inner = inner
         self._sessions = Sessions(app)
+        self._provider = None if app.settings.access.oidc is None else Provider(app.settings.access)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await self._socket(scope, receive, send)
         elif scope["type"] == "http":
-            await self._http(scope, receive, _Sealed(send, secrets.token_urlsafe(16)))
+            sealed = _Sealed(send, secrets.token_urlsafe(16), secure=is_secure(scope, self._app.settings.access))
+            await self._http(scope, receive, sealed)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = _path(scope)
@@ -68,25 +76,61 @@ class Gate:
             response: Response = Response(content(), media_type=kind, headers={"cache-control": "no-cache"})
         elif _is_open(path):
             return await self._inner(scope, receive, _cached(send))
-        elif path == "/login":
-            response = await signin.login(Request(scope, receive), self._app)
+        elif is_foreign(scope, self._app.settings.access):
+            response = _refusal(403, "This request comes from another site.", "permission_denied")
         else:
-            principal = await self._sessions.principal(scope)
-            if principal is None:
-                response = _refusal(scope)
-            elif path == "/logout" and scope["method"] == "POST":
-                await self._sessions.end(scope)
-                response = RedirectResponse("/console/", status_code=303)
-                clear_cookie(response)
-            elif path.startswith("/upload/"):
-                response = await upload.answer(Request(scope, receive), self._app, principal)
-            else:
-                scope["athanor.visit"] = Visit(app=self._app, principal=principal)
+            found = await self._answer(path, Request(scope, receive))
+            if found is None:
                 return await self._inner(scope, receive, send)
+            response = found
         return await response(scope, receive, send)
 
+    async def _answer(self, path: str, request: Request) -> Response | None:
+        """The answer to a request that is no page; `None` where one shall be drawn."""
+        scope = request.scope
+        rule = REQUESTS.get(f"{scope['method']} {path}")
+        if rule is not None and rule.public:
+            return await self._public(path, request)
+        principal = await self._sessions.principal(scope)
+        if principal is not None:
+            if rule is not None:
+                return await self._ruled(path, rule, request, principal)
+            scope["athanor.visit"] = Visit(app=self._app, principal=principal)
+            return None
+        if "text/html" in request.headers.get("accept", ""):
+            return await signin.locked(self._app)
+        return _refusal(401, "The console needs a session.", "unauthenticated")
+
+    async def _ruled(self, path: str, rule: Rule, request: Request, principal: Principal) -> Response:
+        try:
+            admit(rule, principal, None)
+        except PermissionDeniedError as error:
+            return _refusal(error.status, error.message, error.code)
+        if path == "/logout":
+            return await self._sign_out(request)
+        if path == "/password":
+            return await signin.change_password(request, self._app, principal)
+        return await upload.answer(request, self._app, principal)
+
+    async def _public(self, path: str, request: Request) -> Response:
+        if path == "/login":
+            return await signin.login(request, self._app)
+        if self._provider is None:
+            return await signin.locked(self._app, status=404)
+        if path == "/oidc/start":
+            return await oidc.start(request, self._app, self._provider)
+        return await oidc.callback(request, self._app, self._provider)
+
+    async def _sign_out(self, request: Request) -> Response:
+        provider = None
+        if self._provider is not None:
+            provider = await oidc.sign_out(request, self._app, self._provider)
+        await self._sessions.end(request.scope)
+        return signin.signed_out(request, self._app, provider)
+
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if await self._sessions.principal(scope) is None:
+        foreign = is_foreign(scope, self._app.settings.access)
+        if foreign or await self._sessions.principal(scope) is None:
             await receive()
             return await send({"type": "websocket.close", "code": 1008})
 
@@ -103,17 +147,19 @@ class Gate:
 class _Sealed:
     """Adds the headers of every answer, and the nonce to the scripts and styles of a page."""
 
-    def __init__(self, send: Send, nonce: str) -> None:
+    def __init__(self, send: Send, nonce: str, *, secure: bool) -> None:
         self._send = send
         self._nonce = nonce
+        self._secure = secure
         self._start: Message | None = None
         self._page: list[bytes] = []
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in security_headers(self._nonce).items():
+            for name, value in security_headers(self._nonce, secure=self._secure).items():
                 headers[name] = value
+            headers.setdefault("cache-control", "no-store")  # whatever shows data: the next person at the machine
             if headers.get("content-type", "").startswith("text/html"):
                 self._start = message  # its length is known when the nonce is in
                 return
@@ -136,7 +182,7 @@ class _Sealed:
         await self._send({"type": "http.response.body", "body": body})
 
 
-def security_headers(nonce: str) -> dict[str, str]:
+def security_headers(nonce: str, *, secure: bool) -> dict[str, str]:
     """What the browser is told of every answer of the console."""
     policy = {
         "default-src": "'none'",
@@ -149,7 +195,9 @@ def security_headers(nonce: str) -> dict[str, str]:
         "frame-ancestors": "'none'",
         "base-uri": "'none'",
     }
+    strict = {"strict-transport-security": f"max-age={YEAR}"} if secure else {}
     return {
+        **strict,
         "content-security-policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
         "referrer-policy": "same-origin",
         "x-content-type-options": "nosniff",
@@ -180,8 +228,6 @@ def _cached(send: Send) -> Send:
     return cached
 
 
-def _refusal(scope: Scope) -> Response:
-    if "text/html" in Headers(scope=scope).get("accept", ""):
-        return signin.locked()
-    error = {"message": "The console needs a session.", "code": "unauthenticated", "hint": signin.COMMAND}
-    return JSONResponse({"error": error}, status_code=401)
+def _refusal(status: int, message: str, code: str) -> Response:
+    error = {"message": message, "code": code, "hint": signin.COMMAND if status == 401 else None}
+    return JSONResponse({"error": error}, status_code=status)

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, wraps
+from inspect import isawaitable
 from typing import Any
 
 from fastapi import FastAPI
 from nicegui import core, ui
+from starlette.requests import Request
 
+from athanor.console import rules, signin
+from athanor.console.account import show as account
 from athanor.console.chat import show as chat
 from athanor.console.costs import show as costs
 from athanor.console.document import show as document
+from athanor.console.gate import visit
 from athanor.console.keys import show as keys
 from athanor.console.knowledge import show as knowledge
 from athanor.console.lab import show as lab
@@ -24,6 +29,9 @@ from athanor.console.models import show as models
 from athanor.console.quality import show as quality
 from athanor.console.trace import show as trace
 from athanor.console.traces import show as traces
+from athanor.console.users import show as users
+from athanor.errors import PermissionDeniedError
+from athanor.governance import admit
 
 PAGES: Mapping[str, Callable[..., Any]] = {
     "/": chat,
@@ -34,6 +42,8 @@ PAGES: Mapping[str, Callable[..., Any]] = {
     "/models": models,
     "/costs": costs,
     "/keys": keys,
+    "/users": users,
+    "/account": account,
     "/traces": traces,
     "/traces/{trace}": trace,
 }
@@ -52,7 +62,7 @@ async def running() -> AsyncIterator[FastAPI]:
 def _interface() -> FastAPI:
     inner = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     for path, show in PAGES.items():
-        ui.page(path)(show)
+        ui.page(path)(_ruled(path, show))
     # WebSockets only: long polling would be a second transport to guard and to test.
     core.app.config.socket_io_js_transports = ["websocket"]
     ui.run_with(
@@ -66,3 +76,19 @@ def _interface() -> FastAPI:
         show_welcome_message=False,
     )
     return inner
+
+
+def _ruled(path: str, show: Callable[..., Any]) -> Callable[..., Any]:
+    """The page for those to whom it is open; for others the answer that it is not."""
+    rule = rules.PAGES[path]  # a page without one does not start
+
+    @wraps(show)
+    async def page(request: Request, **fields: Any) -> Any:
+        try:
+            admit(rule, visit(request).principal, None)
+        except PermissionDeniedError as error:
+            return signin.denied(error)
+        drawn = show(request, **fields)
+        return await drawn if isawaitable(drawn) else drawn
+
+    return page

@@ -15,9 +15,10 @@ from starlette.requests import Request
 from athanor.console.budgets import meters
 from athanor.console.gate import Visit, visit
 from athanor.console.keyforms import ask_change, ask_new, limits_from, number_of, scopes_from, show_secret, text_of
+from athanor.console.rules import allow
 from athanor.console.widgets import Tag, badge, button, confirm, dialog, empty, moment, page, problem, square
 from athanor.errors import AthanorError, InputError
-from athanor.governance import Grant, Right, Teams, require
+from athanor.governance import Grant, Teams
 from athanor.governance.keys import GRACE_SECONDS
 from athanor.observe.figures import dollars
 from athanor.types import NO_LIMITS, ApiKey, Principal, RoleName, Scopes
@@ -29,11 +30,6 @@ async def show(request: Request, all: str = "") -> None:  # noqa: A002  a word o
     """Draw the page."""
     here = visit(request)
     with page("key", "Keys", css="is-wide"):
-        try:
-            require(here.principal, Right.ADMINISTER)
-        except AthanorError as error:
-            problem(error)
-            return
         drawn = _Page(here, everything=bool(all))
     await drawn.draw()
 
@@ -218,7 +214,7 @@ class _Page:
 
     async def _secret(self, make: Callable[[], tuple[ApiKey, str]]) -> ApiKey | None:
         try:
-            require(self._by, Right.ADMINISTER)
+            allow(self._by, "keys.change")
             key, secret = await to_thread.run_sync(make)
         except (AthanorError, ValueError) as error:
             self._tell(error)
@@ -230,7 +226,7 @@ class _Page:
 
     async def _do(self, act: Callable[[], object]) -> None:
         try:
-            require(self._by, Right.ADMINISTER)
+            allow(self._by, "keys.change")
             await to_thread.run_sync(act)
         except AthanorError as error:
             self._tell(error)

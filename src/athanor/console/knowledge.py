@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from athanor.console.gate import Visit, visit
 from athanor.console.ingestion import Jobs
+from athanor.console.rules import allow, sees
 from athanor.console.source import link
 from athanor.console.sources import Sources
 from athanor.console.widgets import (
@@ -27,7 +28,6 @@ from athanor.console.widgets import (
 )
 from athanor.console.words import many, size
 from athanor.errors import AthanorError
-from athanor.governance import Right, may, require
 from athanor.types import OPEN, Document, DocumentStatus, KnowledgeBase
 
 ROWS = 200
@@ -142,7 +142,7 @@ class _Page:
                 Tag("p", "a-small a-muted", text=", ".join(facts))
             goto("chat", "Ask", f"/console/?base={base.id}", css="is-small")
             goto("trace", "Lab", f"/console/lab?base={base.id}", css="is-small")
-            if may(self._principal, Right.ADMINISTER):
+            if sees(self._principal, "/quality"):
                 goto("costs", "Quality", f"/console/quality?base={base.id}", css="is-small")
             if may_edit(self._principal):
                 square("trash", f"Delete {base.name}", self._ask_delete_base, css="is-small")
@@ -229,7 +229,7 @@ class _Page:
     async def _create(self, event: GenericEventArguments) -> None:
         name = str(event.args.get("name", "")) if isinstance(event.args, dict) else ""
         try:
-            require(self._principal, Right.BUILD)
+            allow(self._principal, "knowledge.change")
             base = await self._app.knowledge.create(name, by=self._principal)
         except AthanorError as error:
             self._tell(error)
@@ -241,7 +241,7 @@ class _Page:
         if self._base is None or not isinstance(ids, list):
             return
         try:
-            require(self._principal, Right.BUILD)
+            allow(self._principal, "knowledge.change")
             files = [await to_thread.run_sync(self._app.store.files.get, str(file)) for file in ids]
             own = {file.name: file.id for file in files if file.principal == self._principal.id}
             reader = await self._app.reader(self._principal)
@@ -263,7 +263,7 @@ class _Page:
 
     async def _do(self, document: str) -> None:
         try:
-            require(self._principal, Right.BUILD)
+            allow(self._principal, "knowledge.change")
             await self._app.knowledge.remove(
                 document, reader=await self._app.reader(self._principal), by=self._principal
             )
@@ -278,7 +278,7 @@ class _Page:
 
         async def act() -> None:
             try:
-                require(self._principal, Right.BUILD)
+                allow(self._principal, "knowledge.change")
                 reader = await self._app.reader(self._principal)
                 await self._app.knowledge.delete(base, reader=reader, by=self._principal)
             except AthanorError as error:

@@ -10,11 +10,11 @@ from anyio import to_thread
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
+from athanor.console.rules import allow, can
 from athanor.console.widgets import Tag, badge, button, confirm, dialog, moment, square
 from athanor.console.words import many
 from athanor.errors import AthanorError
 from athanor.gateway import App
-from athanor.governance import Right, may, require
 from athanor.rag.sync_state import SourceStatus
 from athanor.types import JobState, KnowledgeBase, Principal, Reader
 
@@ -76,8 +76,8 @@ class Sources:
                     self._row(status)
 
     def _may_add(self) -> bool:
-        return may(self._principal, Right.ADMINISTER) or (
-            may(self._principal, Right.BUILD) and bool(self._app.settings.git.hosts)
+        return can(self._principal, "sources.folders") or (
+            can(self._principal, "sources.change") and bool(self._app.settings.git.hosts)
         )
 
     def _row(self, status: SourceStatus) -> None:
@@ -111,7 +111,7 @@ class Sources:
     # -- acting
 
     def _ask(self) -> None:
-        folders = may(self._principal, Right.ADMINISTER)
+        folders = can(self._principal, "sources.folders")
         hint = "https://github.com/team/handbook#main" + (", or /srv/handbook" if folders else "")
         with dialog("Add a source") as made:
             made.classes("is-wide")
@@ -165,7 +165,7 @@ class Sources:
         if self._base is None:
             return
         try:
-            require(self._principal, Right.BUILD)
+            allow(self._principal, "sources.change")
             reader = await self._app.reader(self._principal)
             await to_thread.run_sync(act, self._base, reader)
         except AthanorError as error:

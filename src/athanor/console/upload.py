@@ -10,7 +10,6 @@ from starlette.responses import JSONResponse, Response
 
 from athanor.errors import AthanorError, InputError
 from athanor.gateway import App
-from athanor.governance import Right, require
 from athanor.types import Principal
 
 
@@ -23,7 +22,6 @@ async def answer(request: Request, app: App, principal: Principal) -> Response:
 
 
 async def _keep(request: Request, app: App, principal: Principal) -> str:
-    require(principal, Right.BUILD)
     async with request.form(max_files=1, max_fields=0) as form:
         file = form.get("file")
         if request.method != "POST" or not isinstance(file, UploadFile):

@@ -15,22 +15,23 @@ from nicegui import ui
 from nicegui.element import Element
 
 from athanor.console.gate import visit
+from athanor.console.rules import can, sees
 from athanor.errors import AthanorError
-from athanor.governance import Right, may
 from athanor.types import Principal
 
 Act = Callable[..., object]
 """What a click does: a function or a coroutine function, whose result is not used."""
 
-NAV: tuple[tuple[str, str, str, Right | None], ...] = (
-    ("chat", "/console/", "Chat", None),
-    ("books", "/console/knowledge", "Knowledge", None),
-    ("chip", "/console/models", "Models", None),
-    ("trace", "/console/traces", "Traces", None),
-    ("costs", "/console/costs", "Costs", None),
-    ("key", "/console/keys", "Keys", Right.ADMINISTER),
+NAV: tuple[tuple[str, str, str], ...] = (
+    ("chat", "/console/", "Chat"),
+    ("books", "/console/knowledge", "Knowledge"),
+    ("chip", "/console/models", "Models"),
+    ("trace", "/console/traces", "Traces"),
+    ("costs", "/console/costs", "Costs"),
+    ("key", "/console/keys", "Keys"),
+    ("users", "/console/users", "Users"),
 )
-"""Icon, path, name, and the right that it takes to see it."""
+"""Icon, path, name. Who may not open a page does not see it here."""
 _HEAD = '<link rel="stylesheet" href="/console/static/console.css"><script src="/console/static/console.js"></script>'
 
 
@@ -176,18 +177,22 @@ def shell(active: str, title: str) -> Iterator[Tag]:
                 icon("flame")
                 Tag("span", text="Athanor")
             with Tag("nav", "a-nav", aria_label="Console"):
-                for sign, path, name, right in NAV:
-                    if right is not None and not may(visit(client.request).principal, right):
+                for sign, path, name in NAV:
+                    if not sees(visit(client.request).principal, path.removeprefix("/console")):
                         continue
                     with Tag("a", href=path, aria_current="page" if sign == active else None):
                         icon(sign)
                         Tag("span", text=name)
+            who = visit(client.request).principal
+            with Tag("a", "a-railbutton", href="/console/account", title=f"{who.name}: password and sessions"):
+                icon("user")
+                Tag("span", "a-clip", text=who.name)
             with Tag("button", "a-railbutton", type="button", data_theme_toggle="", title="Light or dark"):
                 icon("moon")
                 Tag("span", text="Light or dark")
-            with Tag("form", method="post", action="/console/logout"), Tag("button", "a-railbutton", title="Log out"):
+            with Tag("form", method="post", action="/console/logout"), Tag("button", "a-railbutton", title="Sign out"):
                 icon("exit")
-                Tag("span", text="Log out")
+                Tag("span", text="Sign out")
         main = Tag("main", "a-main", id_="main", tabindex="-1")
         with main:
             yield main
@@ -202,7 +207,7 @@ def page(active: str, title: str, *, css: str = "") -> Iterator[Tag]:
 
 def may_edit(principal: Principal) -> bool:
     """May this person change what knowledge bases hold."""
-    return may(principal, Right.BUILD)
+    return can(principal, "knowledge.change")
 
 
 def moment(at: float) -> Tag:

@@ -274,7 +274,9 @@ def _compose(
         tuning=tuning,
         evaluations=evaluations,
         batches=batches,
-        router=Router(settings, store, models, knowledge, embedder, reranker, metrics=metrics, limits=limits),
+        router=Router(
+            settings, store, models, knowledge, embedder, reranker, metrics=metrics, limits=limits, guards=chain
+        ),
         cache=cache,
         limits=limits,
         guards=chain,

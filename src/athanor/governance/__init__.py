@@ -1,4 +1,4 @@
-"""Who may do what: keys, scopes, one-time links, roles."""
+"""Who may do what: keys, scopes, users, sessions, roles."""
 
 from athanor.governance.books import Books, Search
 from athanor.governance.groups import Groups
@@ -6,9 +6,12 @@ from athanor.governance.keys import Grant, Keys
 from athanor.governance.links import Links
 from athanor.governance.readers import Readers, reader_of
 from athanor.governance.roles import Right, may, require
+from athanor.governance.rules import Rule, admit
 from athanor.governance.scopes import check_door, opens
 from athanor.governance.secrets import Secret
+from athanor.governance.sessions import Sessions
 from athanor.governance.teams import Teams
+from athanor.governance.users import Users
 
 __all__ = [
     "Books",
@@ -18,9 +21,13 @@ __all__ = [
     "Links",
     "Readers",
     "Right",
+    "Rule",
     "Search",
     "Secret",
+    "Sessions",
     "Teams",
+    "Users",
+    "admit",
     "check_door",
     "may",
     "opens",

@@ -232,6 +232,8 @@ class Keys:
         found = self._store.keys.by_hash(hash_)
         if found is None:
             raise AuthenticationError("This key is not known.", hint="'athanor keys create' makes one.")
+        if self._store.users.disabled(found[1].id):
+            raise AuthenticationError("The owner of this key was disabled.", hint="Ask an administrator.")
         known = _Known(*found, now + CACHE_SECONDS)
         with self._lock:
             if forgotten != self._forgotten:

@@ -1,4 +1,4 @@
-"""One-time links that open the console, and the sessions behind them."""
+"""One-time links that open the console."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import time
 
 from athanor.errors import AuthenticationError
 from athanor.governance.secrets import Secret
+from athanor.governance.sessions import Sessions
 from athanor.observe import Action, AuditLog
 from athanor.store import Store
-from athanor.types import Principal
+from athanor.types import NOBODY_KNOWN, Principal, Visitor
 
 LINK_SECONDS = 600.0
-SESSION_SECONDS = 30 * 86400.0
 _LINK = "athl_"
-_SESSION = "aths_"
 
 
 class Links:
-    """Links and sessions. Only the hashes of their tokens are stored."""
+    """One-time links. Only the hashes of their tokens are stored."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, sessions: Sessions) -> None:
         self._store = store
+        self._sessions = sessions
         self._audit = AuditLog(store)
 
     def create(self, principal: Principal) -> Secret:
-        """A token that logs `principal` in once, within ten minutes."""
+        """A token that signs `principal` in once, within ten minutes."""
         token = Secret.new(_LINK)
         with self._store.write() as conn:
             self._store.links.purge(conn=conn)
@@ -32,40 +32,21 @@ class Links:
             self._audit.record(Action.LINK_CREATED, by=principal, subject=principal.id, conn=conn)
         return token
 
-    def exchange(self, token: str) -> tuple[Secret, Principal]:
+    def exchange(self, token: str, *, visitor: Visitor = NOBODY_KNOWN, instead: str = "") -> tuple[Secret, Principal]:
         """Use a link up; the token of a new session, and whose it is.
 
+        Args:
+            instead: token of the session that the browser had before, which ends.
+
         Raises:
-            AuthenticationError: the link is unknown, used or expired.
+            AuthenticationError: the link is unknown, used or expired, or whom it is for was disabled.
         """
-        session = Secret.new(_SESSION)
         with self._store.write() as conn:
             principal = self._store.links.take(Secret(token).hash(), conn=conn)
-            if principal is None:
+            if principal is None or self._store.users.disabled(principal.id, conn=conn):
                 raise AuthenticationError(
                     "This link was used already, or is older than ten minutes.", hint="'athanor up' prints a new one."
                 )
-            until = time.time() + SESSION_SECONDS
-            self._store.links.open_session(session.hash(), principal.id, expires_at=until, conn=conn)
+            session = self._sessions.open(principal, way="link", visitor=visitor, instead=instead, conn=conn)
             self._audit.record(Action.LINK_USED, by=principal, subject=principal.id, conn=conn)
         return session, principal
-
-    def identify(self, session: str) -> Principal:
-        """Whose session it is.
-
-        Raises:
-            AuthenticationError: it is unknown, has expired, or was ended.
-        """
-        found = self._store.links.session(Secret(session).hash())
-        if found is None:
-            raise AuthenticationError("This session is over.", hint="'athanor up' prints a new link.")
-        return found[0]
-
-    def end(self, session: str) -> None:
-        """End a session (log out). Does nothing where there is none."""
-        hash_ = Secret(session).hash()
-        with self._store.write() as conn:
-            found = self._store.links.session(hash_, conn=conn)
-            if found is not None:
-                self._store.links.revoke_session(hash_, conn=conn)
-                self._audit.record(Action.SESSION_ENDED, by=found[0], subject=found[0].id, conn=conn)

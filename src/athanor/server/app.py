@@ -120,10 +120,11 @@ def create_app(app: App) -> FastAPI:
 
 def front(http: FastAPI) -> ASGIApp:
     """What the server serves: the bounds on every request, the short way to the doors, and `http` for all the rest."""
-    settings = http.state.athanor.settings.server
+    settings = http.state.athanor.settings
     # Doors bound their bodies themselves.
     others = BodyLimit(http, http.state.athanor)
-    return SameOrigin(Express(others, http, http.state.doors), loopback=is_loopback(settings.host))
+    inner = Express(others, http, http.state.doors)
+    return SameOrigin(inner, loopback=is_loopback(settings.server.host), public_url=settings.access.public_url)
 
 
 def is_loopback(host: str) -> bool:

@@ -153,16 +153,20 @@ class SameOrigin:
     server by a rebound name: hence the check on `Host` while the server is bound to loopback.
     """
 
-    def __init__(self, app: ASGIApp, loopback: bool) -> None:
+    def __init__(self, app: ASGIApp, loopback: bool, public_url: str | None = None) -> None:
         self._app = app
         self._loopback = loopback
+        self._public = public_url
+        # A proxy of ours may hand the name on that browsers use.
+        self._names = _HERE if public_url is None else _HERE | {_name(public_url.partition("://")[2])}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in {"http", "websocket"}:
             headers = dict(scope["headers"])
             host, origin = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
-            foreign_host = self._loopback and _name(host) not in _HERE
-            foreign_origin = bool(origin) and origin.partition("://")[2] != host and b"authorization" not in headers
+            foreign_host = self._loopback and _name(host) not in self._names
+            own = origin == self._public or origin.partition("://")[2] == host
+            foreign_origin = bool(origin) and not own and b"authorization" not in headers
             if foreign_host or foreign_origin:
                 if scope["type"] == "websocket":
                     await send({"type": "websocket.close", "code": 1008})

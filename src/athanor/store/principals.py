@@ -52,6 +52,16 @@ class Principals(Repository):
             c.execute(update(t.principals).where(t.principals.c.id == principal).values(team=team.id if team else None))
             return self.get(principal, conn=c)
 
+    def set_role(self, principal: str, role: RoleName, *, conn: Connection | None = None) -> Principal:
+        """Give a principal (by id) another role.
+
+        Raises:
+            NotFoundError: there is no such principal.
+        """
+        with self._db.writing(conn) as c:
+            c.execute(update(t.principals).where(t.principals.c.id == principal).values(role=role.value))
+            return self.get(principal, conn=c)
+
     def find(self, id_or_name: str, *, conn: Connection | None = None) -> Principal | None:
         """The principal with this id, else the one with this name, else `None`."""
         with self._db.reading(conn) as c:

@@ -108,7 +108,7 @@ from athanor.types.stored import (
     StoredResponse,
     VectorChanges,
 )
-from athanor.types.users import Session, User, Visitor
+from athanor.types.users import NOBODY_KNOWN, Session, User, Visitor
 
 __all__ = [
     "ALL_SCOPES",
@@ -117,6 +117,7 @@ __all__ = [
     "FREE",
     "NOTHING_FOUND",
     "NO_LIMITS",
+    "NOBODY_KNOWN",
     "NO_SPAN",
     "NO_USAGE",
     "OPEN",
