@@ -228,7 +228,9 @@ def _compose(
     batches = Batches(store, keys, settings.home / "batches")
     limits = _limiter(settings, store)
     retriever = Retriever(store, embedder, reranker, indexes=indexes)
-    knowledge = Knowledge(store, embedder, retriever)
+    secret = secret_of(settings.home)
+    chain = Chain.make(Parts(settings=settings, store=store, embedder=embedder, metrics=metrics, secret=secret), guards)
+    knowledge = Knowledge(store, embedder, retriever, guards=chain)
     cache = Cache(settings, embedder=embedder, shadows=store.shadows)
     origins = Origins(home=settings.home / "git", limits=parsers.limits, settings=settings.git)
     ingestion = Ingestion(
@@ -243,8 +245,6 @@ def _compose(
     questions = Questions(store, embedder, retriever)
     tuning = Tuning(store, retriever.indexes, embedder=embedder, reranker=reranker)
     evaluations = Evaluations(store, retriever)
-    secret = secret_of(settings.home)
-    chain = Chain.make(Parts(settings=settings, store=store, embedder=embedder, metrics=metrics, secret=secret), guards)
     dry_runs = DryRuns(store, chain)
     privacy = Privacy(chain)
     models.keep(privacy)
@@ -274,9 +274,7 @@ def _compose(
         tuning=tuning,
         evaluations=evaluations,
         batches=batches,
-        router=Router(
-            settings, store, models, knowledge, embedder, reranker, metrics=metrics, limits=limits, guards=chain
-        ),
+        router=Router(settings, store, models, knowledge, embedder, reranker, metrics=metrics, limits=limits),
         cache=cache,
         limits=limits,
         guards=chain,

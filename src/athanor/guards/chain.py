@@ -14,11 +14,12 @@ from athanor.guards.explain import Explanation, explain
 from athanor.guards.judge import Judge
 from athanor.guards.normalise import subject_of
 from athanor.guards.parts import Found, Parts, find
+from athanor.guards.passages import screened
 from athanor.guards.policy import Going, Policies
 from athanor.guards.run import Looked, Plan, Work, direction_of
 from athanor.guards.texts import Piece, pieces, rewritten
 from athanor.guards.vault import Vault
-from athanor.types import Context, Decision, Finding, Origin, Request, Verdict
+from athanor.types import Context, Decision, Finding, Hit, Origin, Request, Verdict
 
 _AT_ONCE = 8
 """Texts of one request that are looked at together."""
@@ -85,6 +86,12 @@ class Chain(Judge):
         if verdicts:
             guarded.request = rewritten(request, lambda piece: verdicts.get(piece.place, piece.text))
         return guarded
+
+    async def screened(
+        self, hits: Sequence[Hit], ctx: Context, *, base: str | None = None, model: str = ""
+    ) -> list[Hit]:
+        """The passages that a model may read, as it may read them: see `passages`."""
+        return await screened(self, hits, ctx, base=base, model=model)
 
     async def scores(self, text: str, origin: Origin, ctx: Context) -> list[Finding]:
         """What every guard finds, as the guards propose it: however little one is sure of, whatever the policies say.
