@@ -78,7 +78,7 @@ class Pseudonyms:
     """
 
     def __init__(self, talk: Talk | None = None, *, key: bytes = b"") -> None:
-        self.talk = talk or Talk()
+        self.talk = Talk() if talk is None else talk
         self._key = key
         self._used: dict[str, str] = {}
 
