@@ -4,9 +4,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import delete, select, update
 
 from athanor.errors import InputError, StoreError
 from athanor.store import Store, entry_hash
+from athanor.store import tables as t
 from athanor.types import AuditEntry
 from tests.store.material import rolled_back
 
@@ -114,3 +116,41 @@ def test_concurrent_appends_make_one_chain(open_store: Callable[[], Store]) -> N
         list(pool.map(lambda s: fill(s, 8), stores))
     assert stores[0].audit.head()[0] == 24
     assert stores[0].audit.verify() == []
+
+
+def test_every_flipped_character_is_found(open_store: Callable[[], Store]) -> None:
+    store = open_store()
+    fill(store, 2)
+    columns = ("principal", "action", "subject", "details", "previous", "hash")
+    with store.read() as conn:
+        row = conn.execute(select(t.audit).where(t.audit.c.sequence == 1)).one()._asdict()
+    with store.write() as conn:
+        for statement in UNGUARD[store.database.dialect]:
+            conn.exec_driver_sql(statement)
+    for column in columns:
+        for place in range(len(row[column])):
+            for bit in (1, 32):
+                text = row[column]
+                text = text[:place] + chr(ord(text[place]) ^ bit) + text[place + 1 :]
+                if "\0" in text:
+                    continue
+                with rolled_back(store) as conn:
+                    conn.execute(update(t.audit).where(t.audit.c.sequence == 1).values({column: text}))
+                    assert store.audit.verify(conn=conn), (column, place, bit)
+    assert store.audit.verify() == []
+
+
+def test_a_cut_end_is_found_by_a_noted_head(store: Store) -> None:
+    entries = fill(store)
+    heads = {4: entries[-1].hash, 2: entries[1].hash}
+    assert store.audit.verify(heads=heads) == []
+    with store.write() as conn:
+        for statement in UNGUARD[store.database.dialect]:
+            conn.exec_driver_sql(statement)
+        conn.execute(delete(t.audit).where(t.audit.c.sequence > 2))
+    assert store.audit.verify() == [], "the chain alone does not show it"
+    (problem,) = store.audit.verify(heads=heads)
+    assert "cut off" in problem
+    fill(store)
+    (problem,) = store.audit.verify(heads=heads)
+    assert "Entry 4 is not the one" in problem

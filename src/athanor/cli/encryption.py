@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -12,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from athanor.cli.client import Workspace
 from athanor.cli.output import as_json, print_json, show, talk, told, when
+from athanor.cli.state import opened
 from athanor.errors import ConfigError
 from athanor.observe import Action, AuditLog
 from athanor.store import MasterKey, MasterSource, Store
@@ -27,7 +26,7 @@ def encryption() -> None:
 @click.pass_obj
 def status(workspace: Workspace, *, as_json: bool) -> None:
     """Say which keys there are, and what is sealed by them."""
-    with _store(workspace) as store:
+    with opened(workspace) as store:
         facts = _facts(store)
     if as_json:
         print_json(facts)
@@ -58,7 +57,7 @@ def enable(workspace: Workspace, *, accept_plain: bool, as_json: bool) -> None:
     """
     if not workspace.settings.encryption.content:
         raise ConfigError("The settings keep contents plain.", where="encryption.content", hint="Set it to true.")
-    with _store(workspace) as store:
+    with opened(workspace) as store:
         if accept_plain and store.key_ring.whole:
             store.key_ring.set_whole(whole=False)
         done = _reseal(store, "Sealing")
@@ -82,7 +81,7 @@ def rotate(workspace: Workspace, *, master: bool, to_env: str | None, as_json: b
     """
     if to_env is not None and not master:
         raise click.UsageError("--to-env goes with --master.")
-    with _store(workspace) as store:
+    with opened(workspace) as store:
         if master:
             told(*_rewrap(workspace, store, to_env), json_=as_json)
             return
@@ -167,14 +166,3 @@ def _reseal(store: Store, what: str) -> int:
     with Progress(*columns, console=talk(), transient=True) as progress:
         task = progress.add_task(what, total=None)
         return store.resealing.reseal(lambda done, total: progress.update(task, completed=done, total=total))
-
-
-@contextmanager
-def _store(workspace: Workspace) -> Iterator[Store]:
-    """The store itself: keys are changed by whoever owns the home folder, not over the network."""
-    os.umask(0o077)
-    store = Store.of(workspace.settings)
-    try:
-        yield store
-    finally:
-        store.close()

@@ -24,6 +24,7 @@ _COMMANDS = {
     "models": ("athanor.cli.models", "Chat models and embedders."),
     "route": ("athanor.cli.route", "Routes: names that stand for several models."),
     "keys": ("athanor.cli.keys", "API keys: what each opens, and what it may spend."),
+    "users": ("athanor.cli.users", "Users: people who sign in to the console."),
     "teams": ("athanor.cli.teams", "Teams: principals that share limits and a budget."),
     "groups": ("athanor.cli.groups", "Groups: principals that may read the same documents."),
     "guards": ("athanor.cli.guards", "Guards: what is looked for in requests and answers, and the policies."),
@@ -31,6 +32,8 @@ _COMMANDS = {
     "costs": ("athanor.cli.costs", "What was spent and used, by model, day, key, team."),
     "config": ("athanor.cli.config", "Settings."),
     "encryption": ("athanor.cli.encryption", "Keys of what is encrypted on disk: state, rotation."),
+    "audit": ("athanor.cli.audit", "The record of administrative acts, and the proof that it is whole."),
+    "verify": ("athanor.cli.verify", "Read everything that can be proven, and say what was changed."),
     "doctor": ("athanor.cli.doctor", "Say what is missing, and the command that mends it."),
 }
 

@@ -6,6 +6,7 @@ import click
 
 from athanor.cli.client import Workspace
 from athanor.cli.output import as_json, show
+from athanor.cli.signing import distrust, sign, signer, signers, trust, verify
 
 
 @click.group()
@@ -22,3 +23,7 @@ def list_models(workspace: Workspace, *, as_json: bool) -> None:
         data = client.get("/api/models")["data"]
     rows = ((m["name"], m["kind"], m["status"], m["backend"], m["licence"], m["note"] or m["detail"]) for m in data)
     show(data, json_=as_json, columns=("NAME", "KIND", "STATE", "BACKEND", "LICENCE", "NOTE"), rows=rows, empty="None.")
+
+
+for _command in (sign, verify, trust, distrust, signer, signers):
+    models.add_command(_command)

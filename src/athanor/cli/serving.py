@@ -26,6 +26,7 @@ from starlette.types import ASGIApp
 from athanor.config import Settings
 from athanor.errors import AthanorError, ConfigError
 from athanor.gateway import App, open_app
+from athanor.observe.anchors import Anchors
 from athanor.observe.retention import expire
 from athanor.server import create_app, front
 from athanor.server.protocol import bounded
@@ -124,6 +125,7 @@ async def serve(
             if console:
                 await group.start(_console, app, http)
             task_status.started(url)
+            group.start_soon(_note_at_end, app)
 
 
 def _export(app: App, group: TaskGroup) -> None:
@@ -140,11 +142,20 @@ async def _collect_daily(app: App) -> None:
         try:
             await to_thread.run_sync(app.store.collect)
             await to_thread.run_sync(app.store.resealing.prune)
+            await to_thread.run_sync(Anchors(app.store, app.settings.home).note)
             await to_thread.run_sync(expire, app.store, app.settings.traces, time.time())
             await app.batches.settle_all()
         except AthanorError as error:
             log.error("the daily clearing failed, and is tried again tomorrow: %s", error)
         await anyio.sleep(86_400)
+
+
+async def _note_at_end(app: App) -> None:
+    try:
+        await anyio.sleep_forever()
+    finally:
+        with anyio.CancelScope(shield=True), suppress(AthanorError):
+            await to_thread.run_sync(Anchors(app.store, app.settings.home).note)
 
 
 async def _until_stopped(server: _Server, bound: socket.socket, scope: anyio.CancelScope) -> None:

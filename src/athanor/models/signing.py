@@ -63,6 +63,11 @@ class SigningKey:
         self.public: bytes = self._key.public_key().public_bytes_raw()
 
     @classmethod
+    def exists(cls, home: Path) -> bool:
+        """Was it made already."""
+        return (home / _KEY).exists()
+
+    @classmethod
     def of(cls, home: Path) -> SigningKey:
         """The key of this home folder, made at the first call.
 

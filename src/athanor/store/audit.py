@@ -1,7 +1,8 @@
 """The audit chain: append-only, each entry's hash covers the entry and the hash before it.
 
-Triggers refuse changes, and `verify` finds those made around them. The chain cannot show that its newest
-entries were cut off: for that, keep `head()` somewhere else and compare.
+Triggers refuse changes, and `verify` finds those made around them. The chain alone cannot show that its newest
+entries were cut off, or that all of it was made anew: for that, `head()` is noted elsewhere (see `observe.anchors`, and
+`athanor audit head`) and compared.
 """
 
 from __future__ import annotations
@@ -84,8 +85,14 @@ class Audit(Repository):
         with self._db.reading(conn) as c:
             return _head(c)
 
-    def verify(self, *, conn: Connection | None = None) -> list[str]:
-        """One line for each place where the chain is broken; empty when it is whole."""
+    def verify(self, *, heads: Mapping[int, str] | None = None, conn: Connection | None = None) -> list[str]:
+        """One line for each place where the chain is broken; empty when it is whole.
+
+        Args:
+            heads: sequence → hash of entries that were the newest once, as they were noted elsewhere (see `head`):
+                a chain that was cut behind one of them, or made anew, does not have it.
+        """
+        noted = dict(heads or {})
         problems = []
         sequence, previous = 0, GENESIS
         with self._db.reading(conn) as c:
@@ -97,7 +104,11 @@ class Audit(Repository):
                     problems.append(f"Entry {row.sequence} does not follow the entry before it.")
                 if not _sound(row):
                     problems.append(f"Entry {row.sequence} was changed.")
+                if noted.pop(row.sequence, row.hash) != row.hash:
+                    problems.append(f"Entry {row.sequence} is not the one that was noted when it was the newest.")
                 sequence, previous = row.sequence, row.hash
+        if last := max(noted, default=0):
+            problems.append(f"The chain ends at entry {sequence}, and entry {last} was noted: its end was cut off.")
         return problems
 
 
@@ -127,4 +138,5 @@ def _sound(row: Row[Any]) -> bool:
         values = {**row._asdict(), "details": json.loads(row.details)}
     except ValueError:
         return False
-    return bool(values.pop("hash") == entry_hash(values))
+    # The very characters: JSON can write one text in two ways.
+    return _canonical(values["details"]) == row.details and bool(values.pop("hash") == entry_hash(values))
