@@ -24,7 +24,7 @@ _IN_JSON = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 
 
 def shown(text: str) -> str:
-    """`text` with a picture of each control character but tab and line feed, each alone: a stream parts them anywhere."""
+    """`text` with a picture of each control character but tab and line feed; each alone, as a stream parts them."""
     return text if text.isprintable() else text.replace("\r\n", "\n").translate(_STEERING)
 
 
