@@ -27,8 +27,14 @@ def sdk(house: Inside, **grant: object) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(base_url=f"{house.url}/v1", api_key=key, max_retries=0)
 
 
-async def test_the_sdk_understands_a_verdict(house: Inside) -> None:
-    answer = await sdk(house).moderations.create(input="You fool, I will find you.")
+@pytest.fixture
+async def client(house: Inside) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with sdk(house) as client:
+        yield client
+
+
+async def test_the_sdk_understands_a_verdict(client: openai.AsyncOpenAI) -> None:
+    answer = await client.moderations.create(input="You fool, I will find you.")
     assert answer.model == "athanor-guards"
     (result,) = answer.results
     assert result.flagged
@@ -40,19 +46,19 @@ async def test_the_sdk_understands_a_verdict(house: Inside) -> None:
     assert result.category_applied_input_types.hate == ["text"]
 
 
-async def test_each_text_of_a_list_has_a_verdict_of_its_own(house: Inside) -> None:
-    answer = await sdk(house).moderations.create(input=["Good morning.", "You fool.", ""])
+async def test_each_text_of_a_list_has_a_verdict_of_its_own(client: openai.AsyncOpenAI) -> None:
+    answer = await client.moderations.create(input=["Good morning.", "You fool.", ""])
     assert [result.flagged for result in answer.results] == [False, True, False]
 
 
-async def test_the_parts_of_one_text_have_one_verdict(house: Inside) -> None:
+async def test_the_parts_of_one_text_have_one_verdict(client: openai.AsyncOpenAI) -> None:
     parts = [{"type": "text", "text": "Good morning,"}, {"type": "text", "text": "you fool."}]
-    answer = await sdk(house).moderations.create(input=parts)  # type: ignore[arg-type]
+    answer = await client.moderations.create(input=parts)  # type: ignore[arg-type]
     assert [result.flagged for result in answer.results] == [True]
 
 
-async def test_what_has_no_name_of_theirs_stands_beside_it(house: Inside) -> None:
-    answer = await sdk(house).moderations.create(input="It is hunter2.")
+async def test_what_has_no_name_of_theirs_stands_beside_it(client: openai.AsyncOpenAI) -> None:
+    answer = await client.moderations.create(input="It is hunter2.")
     (result,) = answer.results
     assert not result.flagged
     own = result.model_extra["athanor"]
@@ -61,42 +67,42 @@ async def test_what_has_no_name_of_theirs_stands_beside_it(house: Inside) -> Non
     assert (own["findings"][0]["start"], own["findings"][0]["end"]) == (6, 13)
 
 
-async def test_a_picture_is_refused_rather_than_passed_over(house: Inside) -> None:
+async def test_a_picture_is_refused_rather_than_passed_over(client: openai.AsyncOpenAI) -> None:
     parts = [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
     with pytest.raises(openai.BadRequestError) as caught:
-        await sdk(house).moderations.create(input=parts)  # type: ignore[arg-type]
+        await client.moderations.create(input=parts)  # type: ignore[arg-type]
     assert caught.value.code == "unsupported"
 
 
-async def test_an_unknown_model_is_told_which_there_are(house: Inside) -> None:
+async def test_an_unknown_model_is_told_which_there_are(client: openai.AsyncOpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
-        await sdk(house).moderations.create(model="gpt-4", input="x")
+        await client.moderations.create(model="gpt-4", input="x")
     assert "athanor-guards" in str(caught.value)
 
 
-async def test_it_is_a_door_like_others(house: Inside) -> None:
-    client = sdk(house)
+async def test_it_is_a_door_like_others(house: Inside, client: openai.AsyncOpenAI) -> None:
     await client.moderations.create(input="You fool.")
     (row,) = house.app.store.requests.list(door="moderations")
     assert (row.status, row.model) == ("ok", "athanor-guards")
     assert row.usage.prompt_tokens > 0
-    with pytest.raises(openai.PermissionDeniedError):
-        await sdk(house, scopes=Scopes(doors=("embeddings",))).moderations.create(input="x")
+    async with sdk(house, scopes=Scopes(doors=("embeddings",))) as other:
+        with pytest.raises(openai.PermissionDeniedError):
+            await other.moderations.create(input="x")
 
 
-async def test_policies_set_thresholds_and_nothing_is_refused(house: Inside) -> None:
+async def test_policies_set_thresholds_and_nothing_is_refused(house: Inside, client: openai.AsyncOpenAI) -> None:
     house.app.guards.book.save('[policies.default.user]\n"toxicity.*" = { action = "block", threshold = 0.95 }')
-    answer = await sdk(house).moderations.create(input="You fool.")
+    answer = await client.moderations.create(input="You fool.")
     assert not answer.results[0].flagged
     house.app.guards.book.save('[policies.default.user]\n"toxicity.*" = { action = "block", threshold = 0.5 }')
-    answer = await sdk(house).moderations.create(input="You fool.")
+    answer = await client.moderations.create(input="You fool.")
     assert answer.results[0].flagged
     assert answer.results[0].model_extra["athanor"]["decision"] == "block"
 
 
-async def test_without_a_guard_that_judges_harm_it_says_so(house: Inside) -> None:
+async def test_without_a_guard_that_judges_harm_it_says_so(house: Inside, client: openai.AsyncOpenAI) -> None:
     guards = house.app.guards
     guards.guards = (PhraseGuard({"hunter2": "secret.password"}),)
     with pytest.raises(openai.InternalServerError) as caught:
-        await sdk(house).moderations.create(input="x")
+        await client.moderations.create(input="x")
     assert caught.value.status_code == 501

@@ -47,9 +47,20 @@ async def find(
             with entry.ctx.span.child("retrieve", base=base.name) as span:
                 hits = await app.knowledge.search(base, request.question, limit=limit, reader=reader)
                 span.set(hits=len(hits))
+            hits = await app.guards.screened(hits, entry.ctx, base=base.name)  # they are for a model to read
             documents = {d.id: d for d in await app.knowledge.documents_of(hits, reader=reader)}
             entry.usage = hold.usage = Usage(prompt_tokens=most)
     return base, [hit for hit in hits if hit.chunk.document in documents], documents
+
+
+async def admitted(query: str, ctx: Context, app: App, *, base: str) -> str:
+    """A query to the base called `base`, as the policy lets it in.
+
+    Raises:
+        BlockedError: the policy refuses it.
+    """
+    request = Request(model=base, messages=(Message(role=Role.USER, content=query),))
+    return (await app.guards.admit(request, ctx, base=base)).request.question
 
 
 async def read(document: str, version: int | None, ctx: Context, app: App, *, within: str | None = None) -> Reading:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Path, Query
 
-from athanor.errors import ConflictError
+from athanor.errors import ConfigError, ConflictError, InputError
 from athanor.gateway import App
 from athanor.guards import Explanation, Policies
 from athanor.guards.reading import unheard
@@ -71,7 +71,7 @@ async def count_events(
 
 @router.post("/check", summary="Every step from a text to what would be done about it; nothing is kept")
 async def check(body: CheckBody, app: App = Depends(application), ctx: Context = Depends(context)) -> JSON:
-    policies = None if body.policies is None else app.guards.book.check(body.policies)
+    policies = None if body.policies is None else _checked(app, body.policies)
     if body.key is not None:
         key, _ = await to_thread.run_sync(app.keys.get, body.key)
         ctx = replace(ctx, key=key)
@@ -100,7 +100,7 @@ async def put_policy(body: PoliciesBody, app: App = Depends(application), who: P
             raise ConflictError(
                 f"The policies are of version {before} by now.", where="replaces", hint="Read them again."
             )
-        after = book.check(body.text)
+        after = _checked(app, body.text)
         details = {"before": before, "after": after.version}
         # First the note of it: a change that nobody can explain is worse than a note of one that failed.
         app.audit.record(Action.GUARDS_CHANGED, by=who, subject="policies", details=details)
@@ -111,7 +111,7 @@ async def put_policy(body: PoliciesBody, app: App = Depends(application), who: P
 
 @router.post("/policy/check", summary="Is a text good as policies; nothing is changed")
 async def check_policy(body: PoliciesBody, app: App = Depends(application)) -> JSON:
-    return JSON(_named(app, app.guards.book.check(body.text)))
+    return JSON(_named(app, _checked(app, body.text)))
 
 
 @router.post("/policy/dry-run", summary="What policies would have done with stored traffic: a job")
@@ -119,11 +119,25 @@ async def dry_run(
     body: DryRunBody, app: App = Depends(application), who: Principal = Depends(principal)
 ) -> dict[str, Any]:
     def enqueue() -> dict[str, Any]:
+        if body.text is not None:
+            _checked(app, body.text)
         details = {"days": body.days, "in_force": body.text is None}
         app.audit.record(Action.GUARDS_TRIED, by=who, subject="policies", details=details)
         return job_body(app.dry_runs.enqueue(by=who, text=body.text, days=body.days, limit=body.limit))
 
     return await to_thread.run_sync(enqueue)
+
+
+def _checked(app: App, text: str) -> Policies:
+    """Policies that a caller sent: a mistake in them is theirs.
+
+    Raises:
+        InputError: they are wrong; `where` names the line.
+    """
+    try:
+        return app.guards.book.check(text)
+    except ConfigError as error:
+        raise InputError(error.message, where=error.where, hint=error.hint) from error
 
 
 def _event(row: GuardEvent, names: Mapping[str, str]) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from athanor.errors import NotFoundError, PermissionDeniedError
 from athanor.gateway import App
+from athanor.gateway.search import admitted
 from athanor.governance import Right, may, opens
-from athanor.server.auth import application, principal
+from athanor.server.auth import application, context, principal
 from athanor.server.jobs import job_body
 from athanor.server.reach import key, reach, reader
 from athanor.server.sse import JSON
-from athanor.types import ALL_SCOPES, NO_LIMITS, ApiKey, Hit, Job, JobItem, Principal, Reader
+from athanor.types import ALL_SCOPES, NO_LIMITS, ApiKey, Context, Hit, Job, JobItem, Principal, Reader
 
 router = APIRouter(prefix="/api", tags=["athanor"], dependencies=[Depends(reach)])
 
@@ -84,9 +85,11 @@ async def search(
     query: str,
     limit: Annotated[int, Query(ge=1, le=50)] = 10,
     app: App = Depends(application),
+    ctx: Context = Depends(context),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
     found = await app.knowledge.base(base, reader=sees)
+    query = await admitted(query, ctx, app, base=found.name)
     return {"data": [_hit(hit) for hit in await app.knowledge.search(found, query, limit=limit, reader=sees)]}
 
 

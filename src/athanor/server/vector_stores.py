@@ -11,15 +11,16 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends
 
 from athanor.gateway import App
+from athanor.gateway.search import admitted
 from athanor.governance import opens
 from athanor.observe import Action
 from athanor.server import vector_store_files
-from athanor.server.auth import application, principal
+from athanor.server.auth import application, context, principal
 from athanor.server.paging import PAGING, Paging, page
 from athanor.server.reach import key, may_name, reach, reader
 from athanor.server.vector_store_files import attach, uploads_of
 from athanor.server.wire import SearchRequest, VectorStoreRequest, VectorStoreUpdate
-from athanor.types import ApiKey, Hit, KnowledgeBase, Principal, Reader, new_id
+from athanor.types import ApiKey, Context, Hit, KnowledgeBase, Principal, Reader, new_id
 
 router = APIRouter(prefix="/v1/vector_stores", tags=["knowledge"], dependencies=[Depends(reach)])
 
@@ -90,14 +91,17 @@ async def search(
     store: str,
     body: SearchRequest,
     app: App = Depends(application),
+    ctx: Context = Depends(context),
     sees: Reader = Depends(reader),
 ) -> dict[str, Any]:
     base = await app.knowledge.base(store, reader=sees)
+    query = await admitted(body.text(), ctx, app, base=base.name)
     condition = body.filters.filter() if body.filters else None
     ranked = base
     if body.ranking_options is not None and body.ranking_options.ranker == "none":
         ranked = replace(base, settings=replace(base.settings, rerank=0.0))
-    hits = await app.knowledge.search(ranked, body.text(), limit=body.max_num_results, reader=sees, filter=condition)
+    hits = await app.knowledge.search(ranked, query, limit=body.max_num_results, reader=sees, filter=condition)
+    hits = await app.guards.screened(hits, ctx, base=base.name)  # they are for a model to read
     documents = {d.id: d for d in await app.knowledge.documents_of(hits, reader=sees)}
     uploads = await to_thread.run_sync(uploads_of, app, [*documents.values()])
     least = body.ranking_options.score_threshold if body.ranking_options else 0.0
