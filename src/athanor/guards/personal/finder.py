@@ -21,6 +21,7 @@ from athanor.guards.personal import (
     street,
     url,
 )
+from athanor.guards.personal.address import grown
 from athanor.guards.personal.base import Recogniser, Span
 from athanor.guards.personal.merge import merge
 from athanor.guards.personal.names import WEIGHTS, named_by, worth_reading
@@ -80,7 +81,7 @@ def spans_of(
     spans = [*_structured(text, regions)]
     if tagging is not None:
         spans += named_by(text, tagging, spans, weights=weights)
-    return merge(text, spans)
+    return grown(text, merge(text, spans))
 
 
 def _prepared(text: str | Subject) -> Subject:

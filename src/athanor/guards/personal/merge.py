@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from athanor.guards.personal.base import Span
 
-_JOINED = frozenset({"pii.street", "pii.person"})
+_JOINED = frozenset({"pii.street"})
 _GAP = re.compile(r"[\s,]{0,3}")
 
 
