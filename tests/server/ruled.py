@@ -39,6 +39,7 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "PATCH /api/keys/{key}": {},
     "PATCH /api/teams/{team}": {},
     "PATCH /api/principals/{name}": {"team": None},
+    "PATCH /api/users/{user}": {},
     "PATCH /api/groups/{group}": {"labels": []},
     "POST /api/groups/{group}/members": {"principal": "nobody"},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from itertools import product
 from pathlib import Path
 
 import httpx
@@ -49,62 +50,57 @@ async def test_the_table_finds_for_each_route_its_own_rule() -> None:
         assert TABLE.find(method, path.partition("?")[0]) is rule, route
 
 
-@pytest.mark.parametrize("role", RoleName)
-async def test_a_key_opens_what_the_role_of_its_owner_may_use(house: House, role: RoleName) -> None:
-    headers = house.key(role)
-    who = Principal(id="pr", name="x", role=role, created_at=0)
+async def test_a_key_opens_what_the_role_of_its_owner_may_use(house: House) -> None:
     wrong = {}
-    for route in GUARDED:
-        right = RULES[route].right
-        reply = await house.ask(route, headers)
-        allowed = right is None or may(who, right)
-        assert reply.status_code != 401, route
-        if (reply.status_code != 403) is not allowed:
-            wrong[route] = (reply.status_code, reply.text)
+    for role in RoleName:
+        headers = house.key(role)
+        who = Principal(id="pr", name="x", role=role, created_at=0)
+        for route in GUARDED:
+            right = RULES[route].right
+            reply = await house.ask(route, headers)
+            allowed = right is None or may(who, right)
+            assert reply.status_code != 401, route
+            if (reply.status_code != 403) is not allowed:
+                wrong[role, route] = (reply.status_code, reply.text)
     assert wrong == {}
 
 
-@pytest.mark.parametrize("over", ["revoked", "expired"])
-async def test_a_key_that_is_over_opens_nothing(house: House, over: str) -> None:
-    for role in RoleName:
+async def test_a_key_that_is_over_opens_nothing(house: House) -> None:
+    for role, over in product(RoleName, ("revoked", "expired")):
         headers = house.key(role, over=over)
         for route in GUARDED:
             reply = await house.ask(route, headers)
             assert (reply.status_code, reply.json()["error"]["code"]) == (401, "unauthenticated"), (role, route)
 
 
-@pytest.mark.parametrize("role", RoleName)
-async def test_a_key_for_another_interface_opens_what_is_open_to_every_key_and_nothing_else(
-    house: House, role: RoleName
-) -> None:
-    headers = house.key(role, scopes=ELSEWHERE)
-    for route in GUARDED:
-        rule = RULES[route]
-        reply = await house.ask(route, headers)
-        assert (reply.status_code == 403) is (rule.door is not None), (route, reply.text)
-        if rule.door is not None:
-            assert reply.json()["error"]["message"].startswith("This key is not for"), route
+async def test_a_key_for_another_interface_opens_what_is_open_to_every_key_and_nothing_else(house: House) -> None:
+    for role in RoleName:
+        headers = house.key(role, scopes=ELSEWHERE)
+        for route in GUARDED:
+            rule = RULES[route]
+            if rule.door is None and role is not RoleName.ADMIN:
+                continue  # it gets further, as above
+            reply = await house.ask(route, headers)
+            assert (reply.status_code == 403) is (rule.door is not None), (route, reply.text)
+            if rule.door is not None:
+                assert reply.json()["error"]["message"].startswith("This key is not for"), route
 
 
-@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer ath_wrong"}, {"x-api-key": "ath_wrong"}])
-async def test_without_a_good_key_all_that_is_protected_looks_the_same(house: House, headers: dict[str, str]) -> None:
+async def test_without_a_good_key_all_that_is_protected_looks_the_same(house: House) -> None:
     """Whether a thing, a path or a method is there cannot be told apart."""
-    made = (
-        await house.client.post("/v1/vector_stores", json={"name": "docs"}, headers=house.key(RoleName.ADMIN))
-    ).json()
-    heard = set()
-    for route in GUARDED:
-        for ids in ({}, {"store": "docs", "base": made["id"], "name": "echo", "model": "echo"}):
-            method, path, body = asked(route, ids)
+    admin = house.key(RoleName.ADMIN)
+    made = (await house.client.post("/v1/vector_stores", json={"name": "docs"}, headers=admin)).json()
+    asks = [asked(route, ids) for route in GUARDED for ids in ({}, {"store": "docs", "base": made["id"]})]
+    strange = [("PUT", "/v1/files"), ("GET", "/v1/nothing"), ("GET", "/api"), ("DELETE", "/mcp/a/b/c")]
+    asks += [(method, path, None) for method, path in strange]
+    for headers in ({}, {"authorization": "Bearer ath_wrong"}, {"x-api-key": "ath_wrong"}):
+        heard = set()
+        for method, path, body in asks:
             reply = await house.client.request(method, path, json=body, headers=headers)
             refusal = reply.json()["error"]
             heard.add((reply.status_code, refusal["message"], refusal["code"], reply.headers["www-authenticate"]))
-    for method, path in [("PUT", "/v1/files"), ("GET", "/v1/nothing"), ("GET", "/api"), ("DELETE", "/mcp/a/b/c")]:
-        reply = await house.client.request(method, path, headers=headers)
-        refusal = reply.json()["error"]
-        heard.add((reply.status_code, refusal["message"], refusal["code"], reply.headers["www-authenticate"]))
-    assert len(heard) == 1
-    assert heard.pop()[0] == 401
+        assert len(heard) == 1
+        assert heard.pop()[0] == 401
 
 
 async def test_what_is_open_is_health_and_the_description_of_the_api(house: House) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from athanor.gateway import App
 from athanor.governance import may
 from athanor.server.rules import RULES
 from athanor.types import Principal, RoleName, Scopes
@@ -80,10 +81,20 @@ async def _made(house: House) -> World:
         "group": group,
         "member": "ada",
         "name": "ada",
+        "user": "ada",
+        "session": _session(app),
         "question": "qu_1",
         "evaluation": "ev_1",
     }
     return World(house=house, ids=ids, document=document["id"], stored_file=file, store_batch=batch)
+
+
+def _session(app: App) -> str:
+    """The id of a session of ada's."""
+    ada = app.store.principals.get("ada")
+    app.users.create("ada", RoleName.DEVELOPER, None)
+    app.links.exchange(app.links.create(ada).reveal())
+    return app.sessions.list(by=ada)[0].id
 
 
 def _missing(ids: Mapping[str, str]) -> dict[str, str]:

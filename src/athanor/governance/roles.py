@@ -35,6 +35,11 @@ _RIGHTS: dict[RoleName, frozenset[Right]] = {
 }
 
 
+def rights_of(role: RoleName) -> frozenset[Right]:
+    """What a role includes."""
+    return _RIGHTS[role]
+
+
 def may(principal: Principal, right: Right) -> bool:
     """Does the role of `principal` include `right`."""
     return right in _RIGHTS[principal.role]

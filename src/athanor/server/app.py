@@ -32,6 +32,7 @@ from athanor.server import (
     traces,
     tuning,
     upkeep,
+    users,
     vector_store_batches,
     vector_store_files,
     vector_stores,
@@ -66,6 +67,7 @@ ROOMS = (
     grade,
     guards,
     admin,
+    users,
     routes,
     traces,
 )
