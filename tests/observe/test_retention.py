@@ -10,7 +10,7 @@ from athanor.errors import InputError
 from athanor.observe import retention
 from athanor.observe.retention import DAY, Expired, expire, expire_before
 from athanor.store import Store
-from athanor.types import Content, RequestRecord, StoredResponse
+from athanor.types import Content, Decision, GuardEvent, Origin, RequestRecord, StoredResponse
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC).timestamp()
 
@@ -74,3 +74,17 @@ def test_by_hand(store: Store) -> None:
         expire_before(store, NOW, ledger=True, now=NOW)
     assert expire_before(store, NOW, ledger=False, now=NOW) == Expired(traces=1, contents=1)
     assert left(store) == (["tr_0"], [], [])
+
+
+def test_what_guards_found_goes_with_the_traces(store: Store) -> None:
+    def event(id_: str, ago: float) -> GuardEvent:
+        return GuardEvent(
+            id=id_, at=NOW - ago * DAY, trace="tr_1", principal="pr_1", door="chat", origin=Origin.USER, guard="g",
+            category="pii.email", score=1.0, decision=Decision.FLAG, action=Decision.FLAG, start=0, end=1, policy="p",
+            reason="r",
+        )  # fmt: skip
+
+    store.guard_events.insert([event("ge_1", 1), event("ge_2", 6), event("ge_3", 40)])
+    assert expire(store, TraceSettings(keep_days=7), NOW).guard_events == 1
+    assert expire_before(store, NOW - 5 * DAY, ledger=False, now=NOW).guard_events == 1
+    assert [one.id for one in store.guard_events.list()] == ["ge_1"]

@@ -33,6 +33,7 @@ class Expired:
     """Rows of the ledger."""
     responses: int = 0
     """Stored answers of `/v1/responses`."""
+    guard_events: int = 0
 
 
 def expire(store: Store, settings: TraceSettings, now: float) -> Expired:
@@ -46,11 +47,12 @@ def expire(store: Store, settings: TraceSettings, now: float) -> Expired:
         contents=_all(store.contents.expire, old),
         requests=_all(store.requests.expire, min(now - settings.keep_ledger_days * DAY, month_of(now))),
         responses=store.responses.expire(),
+        guard_events=_all(store.guard_events.expire, old),
     )
     if gone != Expired():
         log.info(
-            "expired %d traces, %d recorded texts, %d ledger rows, %d responses",
-            gone.traces, gone.contents, gone.requests, gone.responses,
+            "expired %d traces, %d recorded texts, %d ledger rows, %d responses, %d guard events",
+            gone.traces, gone.contents, gone.requests, gone.responses, gone.guard_events,
         )  # fmt: skip
     return gone
 
@@ -71,6 +73,7 @@ def expire_before(store: Store, before: float, *, ledger: bool, now: float) -> E
         traces=_all(store.traces.expire, before),
         contents=_all(store.contents.expire, before),
         requests=_all(store.requests.expire, before) if ledger else 0,
+        guard_events=_all(store.guard_events.expire, before),
     )
 
 
