@@ -32,6 +32,15 @@ class _Count:
         return 0.0 if over < 0 else min(self.longest, 2.0 ** min(over, 20))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """One that was let in."""
+
+    counted: tuple[str, ...]
+    known: str
+    """The mark that its address is the account's own."""
+
+
 class Delays:
     """Counts failures of an account, of an address, and of both together.
 
@@ -42,7 +51,7 @@ class Delays:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def begin(self, account: str, address: str) -> None:
+    def begin(self, account: str, address: str) -> Guess:
         """Admit one guess, and count it as failed until `succeeded` says otherwise: many at once count each.
 
         Raises:
@@ -62,18 +71,18 @@ class Delays:
                 )
             for count in counts:
                 self._store.attempts.put(count.subject, _failures(count, found, now) + 1, conn=conn)
+        return Guess(counted=tuple(count.subject for count in counts), known=known)
 
-    def succeeded(self, account: str, address: str) -> None:
-        """It was right: what it counted for is forgotten, but the address's own failures, less this one."""
-        counts, known = _counts(account, address)
+    def succeeded(self, guess: Guess) -> None:
+        """It was right. What was guessed at this account from this address is forgotten; the address and the account
+        keep their other failures: one good account buys no guesses at others, and no guesser profits of its owner."""
         with self._store.write() as conn:
-            of_address = [count.subject for count in counts if count.subject.startswith("address:")]
-            found = self._store.attempts.read(of_address, conn=conn)
-            self._store.attempts.forget([count.subject for count in counts], conn=conn)
-            for subject, (failures, _) in found.items():
-                if failures > 1:  # one good account of their own shall not buy guesses at others
-                    self._store.attempts.put(subject, failures - 1, conn=conn)
-            self._store.attempts.put(known, 0, conn=conn)
+            for subject in guess.counted:
+                if subject.startswith("both:"):
+                    self._store.attempts.forget([subject], conn=conn)
+                else:
+                    self._store.attempts.take_back(subject, conn=conn)
+            self._store.attempts.put(guess.known, 0, conn=conn)
 
 
 def _counts(account: str, address: str) -> tuple[list[_Count], str]:

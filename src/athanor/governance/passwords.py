@@ -89,9 +89,19 @@ def _common() -> frozenset[str]:
 
 
 def _guessed(text: str, name: str) -> bool:
-    core = re.sub(r"[\W\d_]+", "", text.translate(str.maketrans("@$013457", "asoleast")))
-    plain = re.sub(r"[\W\d_]+", "", text)
-    doubled = any(len(text) % n == 0 and text == text[:n] * (len(text) // n) for n in range(1, len(text) // 2 + 1))
-    rising = text in "01234567890123456789" * 4 or text in "98765432109876543210" * 4
-    words = _common() | {re.sub(r"[\W\d_]+", "", name)}
-    return doubled or rising or len(set(text)) < 5 or bool({core, plain} & (words - {""})) or text == name
+    words = _common() | {_letters(name)}
+    spelled = _unit(_letters(text.translate(str.maketrans("@$013457", "asoleast"))))
+    plain = _unit(_letters(text))
+    rising = text in "0123456789" * 8 or text in "9876543210" * 8
+    repeated = len(_unit(text)) * 2 <= len(text)
+    return rising or repeated or len(set(text)) < 5 or text == name or bool({spelled, plain} & (words - {""}))
+
+
+def _letters(text: str) -> str:
+    """Without digits and signs."""
+    return re.sub(r"[\W\d_]+", "", text)
+
+
+def _unit(text: str) -> str:
+    """What `text` repeats; itself, where it repeats nothing."""
+    return next((text[:n] for n in range(1, len(text) // 2 + 1) if text == text[:n] * (len(text) // n)), text)

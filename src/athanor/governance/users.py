@@ -88,10 +88,10 @@ class Users:
         """
         user = self._store.users.get(who.id)
         hashed = self._hashed(new, user.principal.name)
-        self._delays.begin(who.id, visitor.address)
+        guess = self._delays.begin(who.id, visitor.address)
         if not self._right(old, self._store.users.password(who.id)):
             raise AuthenticationError("This is not your password.", where="old")
-        self._delays.succeeded(who.id, visitor.address)
+        self._delays.succeeded(guess)
         self._replace(user, hashed, by=user.principal)
         with self._store.write() as conn:
             return self._sessions.open(user.principal, way="password", visitor=visitor, instead=session, conn=conn)
@@ -139,7 +139,7 @@ class Users:
             RateLimitError: after too many attempts.
         """
         name = name.strip()[: _LONGEST + 1]
-        self._delays.begin(name, visitor.address)
+        guess = self._delays.begin(name, visitor.address)
         user = self._store.users.find(name)
         if user is not None and user.principal.name != name:
             user = None  # by the id, which is no name
@@ -150,7 +150,7 @@ class Users:
             subject = "unknown" if user is None else user.principal.id
             self._audit.record(Action.SIGN_IN_FAILED, by=None, subject=subject, details={"address": visitor.address})
             raise AuthenticationError("Name or password are wrong.", hint="Names are written as they were given.")
-        self._delays.succeeded(name, visitor.address)
+        self._delays.succeeded(guess)
         if self._passwords.stale(hashed):
             with self._slots:
                 renewed = self._passwords.hash(password.reveal())

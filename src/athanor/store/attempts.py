@@ -30,6 +30,13 @@ class Attempts(Repository):
             if c.execute(update(t.attempts).where(columns.subject == subject).values(values)).rowcount == 0:
                 c.execute(t.attempts.insert(), {"subject": subject, **values})
 
+    def take_back(self, subject: str, *, conn: Connection | None = None) -> None:
+        """Count one failure less; what has none is forgotten."""
+        columns = t.attempts.c
+        with self._db.writing(conn) as c:
+            c.execute(update(t.attempts).where(columns.subject == subject).values(failures=columns.failures - 1))
+            c.execute(delete(t.attempts).where(columns.subject == subject, columns.failures <= 0))
+
     def forget(self, subjects: Collection[str], *, conn: Connection | None = None) -> None:
         """Delete counts."""
         with self._db.writing(conn) as c:
