@@ -13,11 +13,13 @@ _PARTS = frozenset({"pii.street", "pii.place"})
 _GAP = re.compile(r"[\s,>?.]{1,8}")
 _LEFT = re.compile(r"(?<![\w.,-])\d{1,6},?\s\Z")
 _COUNTRY = (
-    r"United (?:Kingdom|States(?: of America)?|Arab Emirates)|New Zealand|South (?:Africa|Korea)|North Korea|Saudi Arabia"
+    r"United (?:Kingdom|States(?: of America)?|Arab Emirates)|New Zealand|South (?:Africa|Korea)|North Korea"
+    r"|Saudi Arabia"
     r"|Sri Lanka|Costa Rica|El Salvador|Czech Republic|Dominican Republic|Puerto Rico|Hong Kong|U\.?S\.?A\.?|U\.?K\.?"
 )
 _TAIL = re.compile(
-    rf"[\s,>?.]{{1,8}}(?:(?:(?i:{_COUNTRY}|{'|'.join(sorted(COUNTRIES))})(?: \([A-Z][a-z]+\))?|[A-Z]{{2,3}})(?![\w])|\d{{3,6}}(?:-\d{{3,4}})?(?![\w.,-]))"
+    rf"[\s,>?.]{{1,8}}(?:(?:(?i:{_COUNTRY}|{'|'.join(sorted(COUNTRIES))})(?: \([A-Z][a-z]+\))?"
+    rf"|[A-Z]{{2,3}})(?![\w])|\d{{3,6}}(?:-\d{{3,4}})?(?![\w.,-]))"
 )
 _TAILS = 4
 

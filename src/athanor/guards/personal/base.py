@@ -66,7 +66,8 @@ _SHORTEST = 8
 def numbers(text: str) -> Iterator[Number]:
     """Every run of neighbouring groups of digits with 8 to 19 digits in all.
 
-    Groups are parted by one space, full stop, slash or hyphen, and the separators of one number are of one or two kinds.
+    Groups are parted by one space, full stop, slash or hyphen, and the separators of one number are of one or two
+    kinds.
     A number is not part of a word or of a longer decimal number.
     """
     for run in _RUN.finditer(text):

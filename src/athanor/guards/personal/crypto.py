@@ -1,4 +1,5 @@
-"""Addresses of crypto-currencies: base58check (Bitcoin, Litecoin, Dogecoin), bech32 and bech32m (BIP 173, 350), Ethereum."""
+"""Addresses of crypto-currencies: base58check (Bitcoin, Litecoin, Dogecoin), bech32 and bech32m (BIP 173 and 350), and
+Ethereum."""
 
 from __future__ import annotations
 

@@ -22,17 +22,20 @@ _DATE = re.compile(
 )
 _YEAR = re.compile(r"(?<![\w./-])(?:18|19|20)\d\d(?![\w]|[./-]\d)")
 _BORN = words(
-    "born", "birth", "birthdate", "birth date", "birthday", "b day", "dob", "d.o.b", "date of birth", "born on", "geboren",
-    "geburtsdatum", "geb", "geburtstag", "né", "née", "né le", "née le", "naissance", "nacido", "nacida", "nacimiento",
-    "nato", "nata", "nascita", "nascido", "nascida", "nascimento", "geboortedatum", "født", "fødselsdato", "född",
-    "födelsedatum", "syntynyt", "syntymäaika", "urodzony", "urodzona", "data urodzenia", "narozen", "született",
+    "born", "birth", "birthdate", "birth date", "birthday", "b day", "dob", "d.o.b", "date of birth", "born on",
+    "geboren", "geburtsdatum", "geb", "geburtstag", "né", "née", "né le", "née le", "naissance", "nacido", "nacida",
+    "nacimiento", "nato", "nata", "nascita", "nascido", "nascida", "nascimento", "geboortedatum", "født",
+    "fødselsdato", "född", "födelsedatum", "syntynyt", "syntymäaika", "urodzony", "urodzona", "data urodzenia",
+    "narozen", "született",
 )  # fmt: skip
 _BORN_YEAR = words(
     "born in", "born", "b", "b.", "geboren", "geb", "né en", "née en", "nacido en", "nato nel", "year of birth"
 )
 _AGE = re.compile(
-    r"(?<![\w.-])(?:1[01]\d|\d{1,2})(?=[ -]?(?:years?|yrs?|jahre?|ans|años|anni|anos|jaar|år|months?|weeks?)[ -]?(?:old|alt|of age|oud|gammal)\b"
-    r"|[ -]?(?:y/?o|y\.o\.)(?![\w]))|(?<=\baged )\d{1,3}\b|(?<=\bage )\d{1,3}\b|(?<=\bage: )\d{1,3}\b|(?<=\bage of )\d{1,3}\b"
+    r"(?<![\w.-])(?:1[01]\d|\d{1,2})(?=[ -]?(?:years?|yrs?|jahre?|ans|años|anni|anos|jaar|år|months?"
+    r"|weeks?)[ -]?(?:old|alt|of age|oud|gammal)\b"
+    r"|[ -]?(?:y/?o|y\.o\.)(?![\w]))|(?<=\baged )\d{1,3}\b|(?<=\bage )\d{1,3}\b|(?<=\bage: )\d{1,3}\b"
+    r"|(?<=\bage of )\d{1,3}\b"
     r"|(?<=\bturned )\d{1,3}\b(?! %)|(?<=\bturning )\d{1,3}\b",
     re.IGNORECASE,
 )

@@ -9,38 +9,45 @@ from athanor.guards.personal.base import Span
 from athanor.guards.personal.checks import weighted
 
 REACH = 72
-_JOIN = r"(?:[\s.:#°-]{0,4}(?:no|nr|num|number|nummer|numéro|número|numero|id|code|is|are|was|it is|it's|=|:|#|n°|№)){0,3}[\s.:#=\"'(-]{1,4}"
-_VALUE = r"(?P<value>(?=[A-Z0-9 -]{0,8}\d)[A-Z0-9](?:[ -]?[A-Z0-9]){%d,%d})(?![A-Z0-9])"
+_JOIN = (
+    r"(?:[\s.:#°-]{0,4}(?:no|nr|num|number|nummer|numéro|número|numero|id|code|is|are|was|it is|it's|=|:|#|n°|№)){0,3}"
+    r"[\s.:#=\"'(-]{1,4}"
+)
 
 
 def _after(names: str, least: int, most: int) -> re.Pattern[str]:
-    return re.compile(rf"(?<![^\W_])(?i:{names})(?i:{_JOIN})" + _VALUE % (least - 1, most - 1))
+    """Letters and digits, one digit among the first nine, right after one of `names`."""
+    value = rf"(?P<value>(?=[A-Z0-9 -]{{0,8}}\d)[A-Z0-9](?:[ -]?[A-Z0-9]){{{least - 1},{most - 1}}})(?![A-Z0-9])"
+    return re.compile(rf"(?<![^\W_])(?i:{names})(?i:{_JOIN}){value}")
 
 
+_PASSPORT = r"passports?|reisepass(?:nummer)?|passeport|pasaporte|passaporto|paspoort|pass(?=[ -]?(?:no|nr|number))"
+_LICENCE = (
+    r"driver'?s?'?[ -]licen[cs]es?|driving[ -]licen[cs]e|\bDLN?|führerschein(?:nummer)?|permis de conduire|patente"
+    r"|carn[eé] de conducir|rijbewijs|körkort|driver'?s?'? id"
+)
+_ACCOUNT = (
+    r"(?:bank|checking|savings?|current)?[ -]?(?:account|acct|a/c|konto(?:nummer)?|compte|cuenta|conto"
+    r"|rekening(?:nummer)?)"
+)
+_MEMBER = r"(?:member|customer|client|patient|policy|employee|medical record|mrn|kunden|versicherten)"
+_POSTCODE = (
+    r"zip|zip ?code|post ?code|postal code|plz|postleitzahl|code postal|c[oó]digo postal|cap|postnummer|postcode"
+    r"|eircode"
+)
+_NATIONAL = (
+    r"ssn|social security|national (?:id|identity|insurance)|tax(?:payer)? id|tin|itin|nino|steuer-?id|identification"
+    r"|id card|personalausweis|dni|nie|nif|cpf|bsn|pesel|aadhaar|aadhar|personnummer|hetu|cpr"
+)
 _NAMED: tuple[tuple[str, str, float, re.Pattern[str]], ...] = (
-    (
-        "pii.passport", "a passport's number", 0.9,
-        _after(r"passports?|reisepass(?:nummer)?|passeport|pasaporte|passaporto|paspoort|pass(?=[ -]?(?:no|nr|number))", 6, 10),
-    ),
-    (
-        "pii.licence", "a driving licence's number", 0.9,
-        _after(r"driver'?s?'?[ -]licen[cs]es?|driving[ -]licen[cs]e|\bDLN?|führerschein(?:nummer)?|permis de conduire|patente"
-               r"|carn[eé] de conducir|rijbewijs|körkort|driver'?s?'? id", 5, 20),
-    ),
-    (
-        "pii.account", "a bank account's number", 0.85,
-        _after(r"(?:bank|checking|savings?|current)?[ -]?(?:account|acct|a/c|konto(?:nummer)?|compte|cuenta|conto|rekening(?:nummer)?)", 6, 18),
-    ),
+    ("pii.passport", "a passport's number", 0.9, _after(_PASSPORT, 6, 10)),
+    ("pii.licence", "a driving licence's number", 0.9, _after(_LICENCE, 5, 20)),
+    ("pii.account", "a bank account's number", 0.85, _after(_ACCOUNT, 6, 18)),
     ("pii.account", "a bank's code beside an account", 0.85, _after(r"sort code|bsb|blz|bankleitzahl|clearing", 6, 8)),
-    ("pii.account", "a member's or customer's number", 0.7, _after(r"(?:member|customer|client|patient|policy|employee|medical record|mrn|kunden|versicherten)", 5, 16)),
-    (
-        "pii.place", "a postcode", 0.75,
-        _after(r"zip|zip ?code|post ?code|postal code|plz|postleitzahl|code postal|c[oó]digo postal|cap|postnummer|postcode|eircode", 3, 10),
-    ),
-    ("pii.national_id", "a number of a state's, by the words before it", 0.8,
-     _after(r"ssn|social security|national (?:id|identity|insurance)|tax(?:payer)? id|tin|itin|nino|steuer-?id|identification|id card"
-            r"|personalausweis|dni|nie|nif|cpf|bsn|pesel|aadhaar|aadhar|personnummer|hetu|cpr", 7, 20)),
-)  # fmt: skip
+    ("pii.account", "a member's or customer's number", 0.7, _after(_MEMBER, 5, 16)),
+    ("pii.place", "a postcode", 0.75, _after(_POSTCODE, 3, 10)),
+    ("pii.national_id", "a number of a state's, by the words before it", 0.8, _after(_NATIONAL, 7, 20)),
+)
 _ROUTING = re.compile(r"(?i:routing|aba|rtn|transit)" + _JOIN.replace("(?:", "(?i:", 1) + r"(?P<value>\d{9})(?!\d)")
 _BIC = re.compile(
     r"(?<![^\W_])(?i:bic|swift(?:[ -]?code)?)(?i:"
@@ -48,7 +55,8 @@ _BIC = re.compile(
     + r")(?P<value>[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?)(?![A-Z0-9])"
 )
 _UK = re.compile(
-    r"(?<![\w])(?:GIR ?0AA|[A-PR-UWYZ](?:\d{1,2}|[A-HK-Y]\d{1,2}|\d[A-HJKPSTUW]|[A-HK-Y]\d[ABEHMNPRVWXY]) \d[ABD-HJLNP-UW-Z]{2})(?![\w])",
+    r"(?<![\w])(?:GIR ?0AA|[A-PR-UWYZ](?:\d{1,2}|[A-HK-Y]\d{1,2}|\d[A-HJKPSTUW]"
+    r"|[A-HK-Y]\d[ABEHMNPRVWXY]) \d[ABD-HJLNP-UW-Z]{2})(?![\w])",
     re.ASCII,
 )
 _CANADA = re.compile(r"(?<![\w])[ABCEGHJ-NPRSTVXY]\d[ABCEGHJ-NPRSTV-Z] ?\d[ABCEGHJ-NPRSTV-Z]\d(?![\w])", re.ASCII)

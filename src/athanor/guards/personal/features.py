@@ -18,8 +18,9 @@ _NUMBER = re.compile(r" ?\d")
 _FOLLOWING = re.compile(r"[^\W\d_]+")
 _PEOPLES = re.compile(r"[^\W\d_]{3,}(?:ish|ese|ian|ean|can|an|ic|er)s?\Z")
 _CALLED = words(
-    "my name is", "name is", "i am called", "call me", "calls me", "calling me", "named", "i'm called", "called", "this is",
-    "mein name ist", "ich heiße", "je m'appelle", "me llamo", "mi nombre es", "mi chiamo", "ik heet", "meu nome é",
+    "my name is", "name is", "i am called", "call me", "calls me", "calling me", "named", "i'm called", "called",
+    "this is", "mein name ist", "ich heiße", "je m'appelle", "me llamo", "mi nombre es", "mi chiamo", "ik heet",
+    "meu nome é",
 )  # fmt: skip
 
 _MENTIONED = 2.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from athanor.engines import Tagger
@@ -32,14 +33,17 @@ GUARD = "personal"
 POINT = 0.5
 """Score from which a finding counts where a policy has no threshold of its own."""
 CATEGORIES = frozenset({
-    "pii.account", "pii.age", "pii.card", "pii.coordinates", "pii.crypto", "pii.date_of_birth", "pii.email", "pii.iban",
-    "pii.ip", "pii.licence", "pii.mac", "pii.national_id", "pii.organization", "pii.passport", "pii.person", "pii.phone",
-    "pii.place", "pii.street", "pii.url",
+    "pii.account", "pii.age", "pii.card", "pii.coordinates", "pii.crypto", "pii.date_of_birth", "pii.email",
+    "pii.iban", "pii.ip", "pii.licence", "pii.mac", "pii.national_id", "pii.organization", "pii.passport",
+    "pii.person", "pii.phone", "pii.place", "pii.street", "pii.url",
 })  # fmt: skip
-RECOGNISERS: tuple[Recogniser, ...] = (
-    mail.find, cards.find, iban.find, ids.find, letters.find, net.find_ip, net.find_mac, url.find, crypto.find,
-    dates.find_births, dates.find_ages, documents.find, documents.find_places, street.find, organization.find,
+WORDED: tuple[Recogniser, ...] = (mail.find, url.find, organization.find)
+NUMBERED: tuple[Recogniser, ...] = (
+    cards.find, iban.find, ids.find, letters.find, net.find_ip, net.find_mac, crypto.find, dates.find_births,
+    dates.find_ages, documents.find, documents.find_places, street.find,
 )  # fmt: skip
+"""What they find has a digit in it."""
+_DIGIT = re.compile(r"\d")
 
 
 def find(text: str | Subject, *, regions: Sequence[str] = phone.REGIONS) -> list[Finding]:
@@ -89,9 +93,12 @@ def _prepared(text: str | Subject) -> Subject:
 
 
 def _structured(text: str, regions: Sequence[str]) -> Iterator[Span]:
-    for recognise in RECOGNISERS:
+    for recognise in WORDED:
         yield from recognise(text)
-    yield from phone.find(text, regions)
+    if _DIGIT.search(text):
+        for recognise in NUMBERED:
+            yield from recognise(text)
+        yield from phone.find(text, regions)
 
 
 def _findings(subject: Subject, spans: Iterable[Span]) -> list[Finding]:

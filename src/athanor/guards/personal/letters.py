@@ -17,8 +17,8 @@ _PPS = "WABCDEFGHIJKLMNOPQRSTUV"
 _CF_MONTHS = "ABCDEHLMPRST"
 # Values of characters in odd places (Decreto ministeriale 23/12/1976).
 _CF_ODD = dict(zip("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-                   (1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14,
-                    16, 10, 22, 25, 24, 23), strict=True))  # fmt: skip
+                   (1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11,
+                    3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23), strict=True))  # fmt: skip
 _CURP = "0123456789ABCDEFGHIJKLMNÑOPQRSTUVWXYZ"
 _TAIWAN = dict(zip("ABCDEFGHJKLMNPQRSTUVXYWZIO", range(10, 36), strict=True))
 
@@ -108,9 +108,19 @@ def _kind(name: str, pattern: str, check: Callable[[str], bool], score: float = 
 
 
 KINDS = (
-    _kind("UK national insurance number", r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]", _form, 0.9),
+    _kind(
+        "UK national insurance number",
+        r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]",
+        _form,
+        0.9,
+    ),
     _kind("Spanish DNI or NIE", r"(?:\d{8}|\d{2}\.\d{3}\.\d{3}|[XYZ][ -]?\d{7})[ -]?[A-HJ-NP-TV-Z]", es_dni),
-    _kind("Italian codice fiscale", r"[A-Z]{6} ?[0-9LMNP-V]{2}[ABCDEHLMPRST][0-9LMNP-V]{2} ?[A-Z][0-9LMNP-V]{3}[A-Z]", it_cf, 1.0),
+    _kind(
+        "Italian codice fiscale",
+        r"[A-Z]{6} ?[0-9LMNP-V]{2}[ABCDEHLMPRST][0-9LMNP-V]{2} ?[A-Z][0-9LMNP-V]{3}[A-Z]",
+        it_cf,
+        1.0,
+    ),
     _kind("Finnish henkilötunnus", r"\d{6}[-+A-FU-Y]\d{3}[0-9A-FHJ-NPR-Y]", fi_hetu, 1.0),
     _kind("French NIR", r"[12] ?\d\d ?\d\d ?2[AB] ?\d{3} ?\d{3} ?\d\d", fr_corsica, 1.0),
     _kind("Indian PAN", r"[A-Z]{3}P[A-Z]\d{4}[A-Z]", _form, 0.8),
@@ -120,7 +130,7 @@ KINDS = (
     _kind("Mexican CURP", r"[A-Z][AEIOUX][A-Z]{2}\d{6}[HMX][A-Z]{5}[A-Z0-9]\d", mx_curp, 1.0),
     _kind("Chilean RUT", r"\d{1,2}\.\d{3}\.\d{3}-[\dK]", cl_rut),
     _kind("Taiwanese identity number", r"[A-Z][1289]\d{8}", tw_id, 0.85),
-)  # fmt: skip
+)
 _SEPARATORS = str.maketrans("", "", " .-")
 
 

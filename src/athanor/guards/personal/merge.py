@@ -16,8 +16,8 @@ _GAP = re.compile(r"[\s,]{0,3}")
 def merge(text: str, spans: Iterable[Span]) -> list[Span]:
     """Spans in order, without overlaps.
 
-    Where two overlap, the surer one keeps its characters, then the longer one; of the other, what stands outside stays if
-    it holds a letter or a digit. So every character that some recogniser took for personal is in the result.
+    Where two overlap, the surer one keeps its characters, then the longer one; of the other, what stands outside
+    stays if it holds a letter or a digit. So every character that some recogniser took for personal is in the result.
     """
     ranked = sorted(spans, key=lambda s: (-s.score, s.start - s.end, s.start))
     starts: list[int] = []

@@ -10,17 +10,20 @@ from athanor.guards.personal.base import Span
 CATEGORY = "pii.street"
 REACH = 160
 _MILITARY = re.compile(
-    r"(?<![\w])(?:(?:PSC|CMR)[ #]{0,2}\d{1,5},? Box \d{1,6}|Unit \d{1,6},? Box \d{1,6}|US(?:S|NS|NV|CGC|CG) [^\W\d_][\w'-]{0,30}(?: [^\W\d_][\w'-]{0,30})?)"
+    r"(?<![\w])(?:(?:PSC|CMR)[ #]{0,2}\d{1,5},? Box \d{1,6}|Unit \d{1,6},? Box \d{1,6}|US(?:S|NS|NV|CGC"
+    r"|CG) [^\W\d_][\w'-]{0,30}(?: [^\W\d_][\w'-]{0,30})?)"
     r"[\s,]{1,6}[ADF]PO,? A[AEP],? \d{5}(?:-\d{4})?(?![\w])",
     re.IGNORECASE,
 )
 _BOX = re.compile(
-    r"(?<![\w])(?:P\.? ?O\.?[ -]?(?:Box|B\.)|Post ?Office Box|Post(?:fach|boks|bus|lokero)|Bo[iî]te Postale|B\.?P\.|Apartado(?: de Correos)?"
+    r"(?<![\w])(?:P\.? ?O\.?[ -]?(?:Box|B\.)|Post ?Office Box|Post(?:fach|boks|bus|lokero)|Bo[iî]te Postale"
+    r"|B\.?P\.|Apartado(?: de Correos)?"
     r"|Casella Postale|Caixa Postal|Skr(?:zynka|ytka)(?: poczt(?:owa|\.))?|Box)[ #:.]{1,3}\d{1,6}(?![\w])",
     re.IGNORECASE,
 )
 _UNIT = re.compile(
-    r"(?<![\w])(?:Apt|Apartment|Suite|Ste|Unit|Flat|Room|Rm|Floor|Fl|Wohnung|Whg|Appartement|Appt|Piso|Apto|Bldg|Building|Lgh|lok|m)[.:]?[ #]{1,2}"
+    r"(?<![\w])(?:Apt|Apartment|Suite|Ste|Unit|Flat|Room|Rm|Floor|Fl|Wohnung|Whg|Appartement|Appt|Piso|Apto"
+    r"|Bldg|Building|Lgh|lok|m)[.:]?[ #]{1,2}"
     r"(?:No\.? ?)?(?:[A-Z]-?)?\d{1,5}[A-Z]?(?![\w])",
     re.IGNORECASE,
 )
@@ -34,15 +37,18 @@ _SUFFIX = (
 _ENGLISH = re.compile(rf"(?<![\w.]){_NUMBER},? (?:{_WORD} ){{1,4}}?(?i:{_SUFFIX})(?![\w])\.?(?: \d{{1,5}}(?![\w]))?")
 _NAMED = re.compile(rf"(?<![\w])(?:[A-ZÀ-ÖØ-ÞĀ-ŽΑ-ΩА-Я]{_WORD[7:]} ){{1,3}}{_SUFFIX}\.? \d{{1,5}}[a-zA-Z]?\.?(?![\w])")
 _PREFIX = re.compile(
-    r"(?<![\w])(?:\d{1,5}(?: ?(?:bis|ter))?,? )?(?i:rue|avenue|boulevard|chemin|place|allée|impasse|quai|route de|cours|via|viale|piazza|corso|largo|vicolo|strada"
+    r"(?<![\w])(?:\d{1,5}(?: ?(?:bis|ter))?,? )?(?i:rue|avenue|boulevard|chemin|place|allée|impasse|quai"
+    r"|route de|cours|via|viale|piazza|corso|largo|vicolo|strada"
     r"|calle|c/|cl\.|avenida|avda\.?|plaza|paseo|carrer|camino|rua|travessa|praça|alameda|estrada|ul\.|ulica|al\.|aleja|os\.|pl\.|plac|str\.|strada|bulevardul"
     r"|οδός|πλατεία|λεωφόρος|ул\.|улица|проспект|jalan|jl\.)"
-    rf" ?(?:(?:de|du|des|la|le|les|l'|della|delle|dei|del|di|d'|do|da|dos|das|los|las|el) ?){{0,3}}(?:{_WORD} ){{0,4}}?{_WORD},? (?:n[°º.]? ?)?\d{{1,5}}[a-zA-Z]?(?![\w])"
+    rf" ?(?:(?:de|du|des|la|le|les|l'|della|delle|dei|del|di|d'|do|da|dos|das|los|las"
+    rf"|el) ?){{0,3}}(?:{_WORD} ){{0,4}}?{_WORD},? (?:n[°º.]? ?)?\d{{1,5}}[a-zA-Z]?(?![\w])"
     r"|(?<![\w])\d{1,5}(?: ?(?:bis|ter))?,? (?i:rue|avenue|boulevard|chemin|place|allée|impasse|quai|route)"
     rf" (?:(?:de|du|des|la|le|les|d'|l') ?){{0,3}}{_WORD}(?:[ -]{_WORD}){{0,3}}"
 )
 _COMPOUND = re.compile(
-    r"(?<![\w])(?:[^\W\d_][\w.'-]{1,30} ){0,2}?[^\W\d_][\w.'-]{1,30}(?:straße|strasse|str\.|weg|gasse|platz|allee|ring|damm|ufer|laan|straat|plein|gracht|kade|singel|dreef"
+    r"(?<![\w])(?:[^\W\d_][\w.'-]{1,30} ){0,2}?[^\W\d_][\w.'-]{1,30}(?:straße|strasse|str\.|weg|gasse|platz"
+    r"|allee|ring|damm|ufer|laan|straat|plein|gracht|kade|singel|dreef"
     r"|vej|gade|allé|stræde|väg|vägen|gata|gatan|gränd|torget|gate|gaten|veien|vegen|katu|tie|kuja|polku|kaari|rinne|götu|gata|stígur|braut)"
     r",? \d{1,5}(?: ?[a-zA-Z](?![\w]))?(?![\w])",
     re.IGNORECASE,
