@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from athanor.cli.client import Workspace
+from athanor.cli.guards_train import train_guards
 from athanor.cli.jobs import finished
 from athanor.cli.moments import MOMENT
 from athanor.cli.output import as_json, print_json, show, talk, told, when
@@ -26,6 +27,9 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=True)
 @click.group()
 def guards() -> None:
     """Guards: what is looked for in requests, documents and answers, and what is done about it."""
+
+
+guards.add_command(train_guards)
 
 
 @guards.command("list")

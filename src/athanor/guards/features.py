@@ -1,14 +1,15 @@
 """What a text is to a classifier: windows over its sentences, and what is in each of them.
 
 A text is read once into word and character runs (hashed; Weinberger et al., "Feature hashing for large scale multitask
-learning", 2009) and into vectors of its words (`WordVectors`: the embedder's own table, reduced). A window is a sentence,
-two that follow each other, or a block of eight; a long text has many, and costs no more than its length: what a window
-has of a run is a difference of two running sums. `Reading.sums` gives a linear model's part of all windows at once, and
-`Reading.rows` gives the same features one by one, for training.
+learning", 2009) and into vectors of its words (`WordVectors`: the embedder's own table, reduced). A window is a
+sentence, two that follow each other, or a block of eight; a long text has many, and costs no more than its length: what
+a window has of a run is a difference of two running sums. `Reading.sums` gives a linear model's part of all windows at
+once, and `Reading.rows` gives the same features one by one, for training.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -26,8 +27,10 @@ DENSE = 3 * VECTOR + _SHAPES
 
 LONG_SENTENCE = 40
 """Words after which a sentence is cut, so that no punctuation makes a whole page one window."""
+_LEAST = 2
+"""Words of letters in a sentence: fewer are a cell, an initial or a bullet."""
 _BLOCK, _BLOCK_STEP = 8, 4
-_CHARS = (3, 4, 5)
+_CHARS = (3, 4)
 """Lengths of character runs."""
 
 _WORD = re.compile(
@@ -87,18 +90,16 @@ class Reading:
 
     def rows(self) -> tuple[Any, Any, Any]:
         """The same as (window, place, value) of every run, for training."""
-        count = len(self)
-        window = [np.repeat(np.arange(count), self.openings.shape[1])]
+        window = [np.repeat(np.arange(len(self)), self.openings.shape[1])]
         place = [self.openings.ravel()]
         value = [np.ones(self.openings.size)]
         for places, owners in self.runs:
             bounds = np.searchsorted(owners, self.words)
-            scale = _scale(bounds)
-            for at in range(count):
-                start, end = bounds[at]
-                window.append(np.full(end - start, at))
-                place.append(places[start:end])
-                value.append(np.full(end - start, 1 / scale[at]))
+            sizes = bounds[:, 1] - bounds[:, 0]
+            within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+            window.append(np.repeat(np.arange(len(self)), sizes))
+            place.append(places[np.repeat(bounds[:, 0], sizes) + within])
+            value.append(np.repeat(1 / _scale(bounds), sizes))
         return np.concatenate(window), np.concatenate(place), np.concatenate(value)
 
 
@@ -140,27 +141,32 @@ def _windows(text: str, starts: Any, words: list[str]) -> Any:
     """Sentences, pairs of them and blocks, as (first word, after the last)."""
     breaks = np.fromiter((match.end() for match in _BREAK.finditer(text)), dtype=np.int64)
     edges = np.unique(np.concatenate([[0], np.searchsorted(starts, breaks), [len(words)]]))
-    lettered = np.concatenate([[0], np.cumsum([bool(_LETTER.match(word)) for word in words])])
+    lettered = np.fromiter((_LETTER.match(word) is not None for word in words), dtype=bool, count=len(words))
     sentences: list[tuple[int, int]] = []
-    begin = 0
-    for end in edges[1:].tolist():
-        if lettered[end] - lettered[begin] < 3 and end != len(words):
-            continue  # a bullet, a cell, an initial: part of what follows
-        sentences += (
-            [
-                (at, min(at + LONG_SENTENCE, end))
-                for at in range(begin, max(end - LONG_SENTENCE // 2, begin + 1), LONG_SENTENCE // 2)
-            ]
-            if end - begin > LONG_SENTENCE
-            else [(begin, end)]
-        )
-        begin = end
-    pairs = [(a[0], b[1]) for a, b in zip(sentences, sentences[1:], strict=False)]
+    waiting = 0  # the first word of what is too short to be a sentence: one word a line spells a sentence, too
+    for begin, end in itertools.pairwise(edges.tolist()):
+        if lettered[begin:end].sum() >= _LEAST:
+            for first, last in ((waiting, begin), (begin, end)):
+                if lettered[first:last].sum() >= _LEAST:
+                    # Quotes, bullets and numbers open no sentence.
+                    sentences += _pieces(first + int(lettered[first:last].argmax()), last)
+            waiting = end
+    if waiting < len(words) and (lettered[waiting:].sum() >= _LEAST or not sentences):
+        sentences += _pieces(waiting + int(lettered[waiting:].argmax()), len(words))
+    pairs = [(a[0], b[1]) for a, b in itertools.pairwise(sentences)]
     blocks = [
         (sentences[at][0], sentences[min(at + _BLOCK, len(sentences)) - 1][1])
         for at in range(0, max(len(sentences) - _BLOCK_STEP, 1), _BLOCK_STEP)
     ]
     return np.array(sorted({*sentences, *pairs, *blocks}), dtype=np.int64)
+
+
+def _pieces(begin: int, end: int) -> list[tuple[int, int]]:
+    """A sentence, or overlapping pieces of one that has no end."""
+    if end - begin <= LONG_SENTENCE:
+        return [(begin, end)]
+    step = LONG_SENTENCE // 2
+    return [(at, min(at + LONG_SENTENCE, end)) for at in range(begin, end - step, step)]
 
 
 def _fold(values: Any) -> Any:

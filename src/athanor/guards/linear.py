@@ -1,8 +1,8 @@
 """Heads: one question about a text, such as "is this an attack?", answered from the features of its windows.
 
-A head is a linear model on hashed runs plus one small hidden layer on the windows' vectors and shapes; the text's score
-is its highest window's. Trained by `fit` (Adam; Kingma and Ba, 2015), made a probability by `calibrated` (Platt, 1999),
-and kept as plain arrays: see `weights`.
+A head is a linear model on hashed runs plus one small hidden layer on the windows' vectors and shapes. Trained by `fit`
+(Adam; Kingma and Ba, 2015) on windows; `calibrated` then makes a probability of what a text's windows score (Platt,
+1999), on texts that had no part in `fit`. Kept as plain arrays: see `sheet`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from athanor.guards.features import BITS, DENSE, Reading
 from athanor.plugins.arrays import np
 
 HIDDEN = 24
+WIDE = 60
+"""Words from which on a window is a passage and not a sentence."""
 _BATCH = 256
 _RATE = 2e-3
 _DROPPED = 0.2
@@ -32,21 +34,31 @@ class Head:
     """float32, (`DENSE` + 1, `HIDDEN`): the last row is the bias."""
     outer: Any
     """float32, `HIDDEN` + 1: the last is the bias."""
-    slope: float = 1.0
-    offset: float = 0.0
-    """Of the logistic function that makes a text's score a probability."""
+    line: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 0.0)
+    """Weights of the figures of `pooled`, then the bias, of the logistic function that makes a text's probability."""
+    threshold: float = 0.5
+    """The probability from which on the answer is yes: the operating point."""
 
     def scores(self, reading: Reading) -> Any:
         """One score (a logit) for each window."""
         return reading.sums(self.runs) + self._dense(reading.dense)
 
-    def probability(self, score: float) -> float:
-        """What share of texts with this score the question is true of, as measured on the texts it was calibrated by."""
-        return 1 / (1 + math.exp(-max(min(self.slope * score + self.offset, 50.0), -50.0)))
+    def probability(self, reading: Reading, scores: Any) -> float:
+        """How likely the answer is yes for a text whose windows have these scores."""
+        value = float(np.dot(pooled(reading, scores), self.line[:-1])) + self.line[-1]
+        return 1 / (1 + math.exp(-max(min(value, 50.0), -50.0)))
 
     def _dense(self, dense: Any) -> Any:
         hidden = np.maximum(dense @ self.inner[:-1] + self.inner[-1], 0.0)
         return hidden @ self.outer[:-1] + self.outer[-1]
+
+
+def pooled(reading: Reading, scores: Any) -> Any:
+    """What a text's windows come to: the highest, the mean of the three highest, the highest of its widest, the mean of
+    all. The highest alone would make long texts suspicious by their length."""
+    sizes = reading.words[:, 1] - reading.words[:, 0]
+    wide = scores[sizes >= min(WIDE, sizes.max())]
+    return np.array([scores.max(), np.sort(scores)[-3:].mean(), wide.max(), scores.mean()])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,28 +170,32 @@ def _slopes(weights: list[Any], given: Samples, rows: Any, kept: Any) -> list[An
 
 def _step(weights: list[Any], moments: list[Any], slopes: list[Any], rate: float, decay: float, step: int) -> None:
     for weight, (first, second), slope in zip(weights, moments, slopes, strict=True):
-        first *= 0.9
-        first += 0.1 * slope
-        second *= 0.999
-        second += 0.001 * slope * slope
+        np.add(0.9 * first, 0.1 * slope, out=first)
+        np.add(0.999 * second, 0.001 * slope * slope, out=second)
         size = rate * math.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-        weight -= size * first / (np.sqrt(second) + 1e-8) + rate * decay * weight
+        np.subtract(weight, size * first / (np.sqrt(second) + 1e-8) + rate * decay * weight, out=weight)
 
 
-def calibrated(head: Head, scores: Any, truth: Any) -> Head:
-    """`head` with the logistic function that fits best to texts' scores and their answers (Newton's method).
+def calibrated(head: Head, figures: Any, truth: Any, weight: Any) -> Head:
+    """`head` with the logistic function that fits best (Newton's method, a little damped).
 
-    The targets are Platt's, a little away from 0 and 1, so that few texts do not make it too sure.
+    The targets are Platt's, somewhat away from 0 and 1, so that few texts do not make it too sure.
+
+    Args:
+        head: trained on other texts.
+        figures: (texts, 4), by `pooled`.
+        truth: 0 or 1 for each text.
+        weight: how much each text counts.
     """
-    positive = float(truth.sum())
-    negative = len(truth) - positive
+    positive, negative = float(truth.sum()), float(len(truth) - truth.sum())
     target = np.where(truth > 0, (positive + 1) / (positive + 2), 1 / (negative + 2))
-    balance = np.where(truth > 0, len(truth) / 2 / max(positive, 1), len(truth) / 2 / max(negative, 1))
-    inputs = np.stack([np.asarray(scores, dtype="f8"), np.ones(len(truth))], axis=1)
-    line = np.zeros(2)
+    share = weight / weight.sum()
+    inputs = np.concatenate([figures, np.ones((len(truth), 1))], axis=1)
+    damping = np.diag([*[1e-3] * figures.shape[1], 0.0])
+    line = np.zeros(inputs.shape[1])
     for _ in range(50):
         chance = 1 / (1 + np.exp(-np.clip(inputs @ line, -30, 30)))
-        slope = inputs.T @ (balance * (chance - target)) + 1e-3 * line
-        bend = (inputs * (balance * chance * (1 - chance) + 1e-9)[:, None]).T @ inputs + 1e-3 * np.eye(2)
+        slope = inputs.T @ (share * (chance - target)) + damping @ line
+        bend = (inputs * (share * chance * (1 - chance) + 1e-9)[:, None]).T @ inputs + damping
         line = line - np.linalg.solve(bend, slope)
-    return replace(head, slope=max(float(line[0]), 1e-3), offset=float(line[1]))
+    return replace(head, line=tuple(float(value) for value in line))
