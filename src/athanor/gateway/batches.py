@@ -100,7 +100,15 @@ class Batches:
             "expires_at": time.time() + WINDOW_SECONDS,
             "metadata": dict(metadata) if metadata else None,
         }
-        return await to_thread.run_sync(partial(self._store.jobs.enqueue, self.KIND, arguments))
+
+        def enqueue() -> Job:
+            with self._store.write() as conn:
+                job = self._store.jobs.enqueue(self.KIND, arguments, conn=conn)
+                details = {"kind": self.KIND, "file": file.id}
+                self._audit.record(Action.JOB_ASKED, by=ctx.principal, subject=job.id, details=details, conn=conn)
+            return job
+
+        return await to_thread.run_sync(enqueue)
 
     async def settle(self, job: Job) -> None:
         """Give out what an ended batch has, when nobody is left who would."""

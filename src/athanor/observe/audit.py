@@ -58,6 +58,7 @@ class Action(StrEnum):
     TRACES_EXPIRED = "traces.expired"
     GUARDS_CHANGED = "guards.changed"
     GUARDS_TRIED = "guards.tried"
+    JOB_ASKED = "job.asked"
     JOB_CANCELLED = "job.cancelled"
     CLASSIFIER_TRAINED = "classifier.trained"
     REPLAY_ASKED = "replay.asked"

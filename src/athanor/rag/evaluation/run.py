@@ -114,7 +114,10 @@ class Evaluations:
                 else:
                     total = len(questions)
                     arguments["questions"] = self._keep(questions, by, conn)
-                return self._store.jobs.enqueue(self.KIND, arguments, total=total, conn=conn)
+                job = self._store.jobs.enqueue(self.KIND, arguments, total=total, conn=conn)
+                details = {"job": job.id, "kind": self.KIND, "name": name}
+                self._audit.record(Action.JOB_ASKED, by=by, subject=base.id, details=details, conn=conn)
+                return job
 
         return await to_thread.run_sync(enqueue)
 

@@ -85,7 +85,10 @@ class Tuning:
                         where=base.name,
                         hint=f"'athanor kb questions {base.name} --add FILE' adds yours.",
                     )
-                return self._store.jobs.enqueue(self.KIND, arguments, conn=conn)
+                job = self._store.jobs.enqueue(self.KIND, arguments, conn=conn)
+                details = {"job": job.id, "kind": self.KIND, "dry_run": dry_run}
+                self._audit.record(Action.JOB_ASKED, by=by, subject=base.id, details=details, conn=conn)
+                return job
 
         return await to_thread.run_sync(enqueue)
 
