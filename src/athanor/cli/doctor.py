@@ -13,12 +13,14 @@ from importlib.util import find_spec
 import click
 from rich.text import Text
 
+from athanor.cli.audit import chain_problems
 from athanor.cli.client import Workspace
 from athanor.cli.output import as_json, show
 from athanor.config import ModelSettings, Settings
+from athanor.config.modes import close, exposed
 from athanor.errors import AthanorError
 from athanor.models import resolve_chat, resolve_embedder, resolve_reranker
-from athanor.store import Store, check_single_library
+from athanor.store import MasterSource, Store, check_single_library
 
 _FREE_BYTES = 1 << 30
 _PROGRAMS = {"git": "repositories as sources", "tesseract": "text of scanned pages"}
@@ -48,10 +50,14 @@ class Finding:
 
 
 @click.command()
+@click.option("--fix", is_flag=True, help="Close to others what is the owner's alone.")
 @as_json
 @click.pass_obj
-def doctor(workspace: Workspace, *, as_json: bool) -> None:
+def doctor(workspace: Workspace, *, fix: bool, as_json: bool) -> None:
     """Say what is missing, and the command that mends it."""
+    if fix:
+        for found in list(exposed(workspace.settings.home)):
+            close(found)
     findings = list(examine(workspace))
     marks = {"ok": Text("✓", "green"), "note": Text("•", "yellow"), "problem": Text("✗", "red")}
     rows = ((marks[f.level], f.what, f.detail, f.mend) for f in findings)
@@ -84,10 +90,13 @@ def _home(settings: Settings) -> Iterator[Finding]:
     if not os.access(parent, os.W_OK):
         yield Finding("problem", "home folder", f"{home} cannot be written", f"chown -R $USER {home}")
         return
-    if home.exists() and home.stat().st_mode & 0o077:
-        yield Finding("note", "home folder", f"{home} can be read by others", f"chmod 700 {home}")
+    yield Finding("ok", "home folder", str(home))
+    opened = list(exposed(home))
+    if opened:
+        more = f", and {len(opened) - 1} more" if len(opened) > 1 else ""
+        yield Finding("problem", "file permissions", f"{opened[0]}{more}", "athanor doctor --fix")
     else:
-        yield Finding("ok", "home folder", str(home))
+        yield Finding("ok", "file permissions", "the owner's alone")
     free = shutil.disk_usage(parent).free
     yield Finding("ok" if free > _FREE_BYTES else "note", "free disk", f"{free / (1 << 30):.1f} GiB")
 
@@ -149,10 +158,22 @@ def _store(settings: Settings) -> Iterator[Finding]:
             detail = problems[0] if problems else f"{base.documents} documents, {base.chunks} passages"
             mend = f"athanor ingest FOLDER --kb {base.name}" if problems else ""
             yield Finding("problem" if problems else "ok", f"knowledge base {base.name}", detail, mend)
-        broken = store.audit.verify()
+        broken = chain_problems(store, settings.home)
         yield Finding("ok" if not broken else "problem", "audit chain", str(broken or "whole"))
+        yield _encryption(store, settings)
     finally:
         store.close()
+
+
+def _encryption(store: Store, settings: Settings) -> Finding:
+    plain = sum(store.resealing.census().plain.values())
+    own = MasterSource(settings.encryption, settings.home)
+    if not settings.encryption.content:
+        return Finding("note", "encryption", "contents are kept plain", "encryption.content = true")
+    if plain:
+        return Finding("note", "encryption", f"{plain} values are plain", "athanor encryption enable")
+    where = f"; back up {own.file} apart from the database" if own.own else ""
+    return Finding("ok", "encryption", f"contents are sealed{where}")
 
 
 def _server(workspace: Workspace) -> Iterator[Finding]:

@@ -24,6 +24,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from athanor.config import Settings
+from athanor.config.modes import close_up
 from athanor.errors import AthanorError, ConfigError
 from athanor.gateway import App, open_app
 from athanor.observe.anchors import Anchors
@@ -188,6 +189,8 @@ def holding(home: Path) -> Iterator[Path]:
     """
     os.umask(0o077)  # whatever this process writes is its owner's alone
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for found in close_up(home):
+        log.warning("others could read it, and cannot any more: %s", found)
     with (home / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -109,7 +109,7 @@ class Blobs:
         return self.root / sha256[:2] / sha256[2:]
 
     def _put(self, parts: Iterable[bytes]) -> str:
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         digest = hashlib.sha256()
         handle, name = tempfile.mkstemp(prefix="new-", dir=self.root)
         temporary = Path(name)
@@ -128,7 +128,7 @@ class Blobs:
                 out.flush()
                 os.fsync(out.fileno())
             if not target.parent.is_dir():
-                target.parent.mkdir(exist_ok=True)
+                target.parent.mkdir(mode=0o700, exist_ok=True)
                 _sync_folder(self.root)
             temporary.replace(target)
             _sync_folder(target.parent)

@@ -35,7 +35,7 @@ def engines(url: URL) -> tuple[Engine, Engine]:
     path = _file(url)
     _check_library()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # For its owner only, before there is anything in it; SQLite gives its -wal and -shm files the same mode.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
