@@ -54,6 +54,8 @@ class Number:
     separators: str
     start: int
     end: int
+    whole: bool
+    """No further group stands beside it."""
 
 
 _RUN = re.compile(r"(?<![\w.,+])\d+(?:[ ./\-]\d+)*(?![\w])", re.ASCII)
@@ -91,4 +93,5 @@ def numbers(text: str) -> Iterator[Number]:
                     separators=separators,
                     start=start,
                     end=right,
+                    whole=first == 0 and last == len(groups) - 1,
                 )

@@ -64,7 +64,7 @@ def find(text: str) -> Iterator[Span]:
             # A chance number passes once in ten times the share of the ranges; shorter ones stand for phones and ids.
             score = 1.0 if near else 0.9 if len(number.digits) > 13 else 0.6
             reason = "a payment card's number: issuer, length and check digit agree"
-        elif near and len(set(number.digits)) > 2:
+        elif near and number.whole and len(set(number.digits)) > 2:
             score, reason = 0.85, "a payment card's number: it is called one, and its check digit agrees"
         else:
             continue

@@ -23,6 +23,8 @@ _VERSIONS = frozenset({0x00, 0x05, 0x30, 0x32, 0x1E, 0x16})
 
 def base58check(address: str) -> bool:
     """Whether the last four bytes are the start of the doubled SHA-256 of the rest, and the version is a known one."""
+    if not set(address) <= _VALUE58.keys():
+        return False
     value = 0
     for char in address:
         value = value * 58 + _VALUE58[char]
@@ -38,6 +40,8 @@ def bech32(address: str) -> bool:
     if address != address.lower() and address != address.upper():
         return False
     human, _, data = address.lower().rpartition("1")
+    if not set(data) <= _VALUE32.keys():
+        return False
     rest = 1
     for value in (*(ord(c) >> 5 for c in human), 0, *(ord(c) & 31 for c in human), *(_VALUE32[c] for c in data)):
         top = rest >> 25

@@ -56,7 +56,7 @@ def no_fnr(n: str) -> bool:
 
 
 def se_personnummer(n: str) -> bool:
-    """Skatteverket: Luhn over ten digits; co-ordination numbers have 60 added to the day. 12 digits state the century."""
+    """Skatteverket: Luhn over ten digits; co-ordination numbers have 60 added to the day."""
     short = n[-10:]
     day_ = int(short[4:6])
     return luhn(short) and birthday(short[:2], short[2:4], str(day_ - 60 if day_ > 60 else day_))

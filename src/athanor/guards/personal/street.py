@@ -27,7 +27,8 @@ _UNIT = re.compile(
     r"(?:No\.? ?)?(?:[A-Z]-?)?\d{1,5}[A-Z]?(?![\w])",
     re.IGNORECASE,
 )
-_WORD = r"[^\W\d_][\w.'’-]{0,30}"
+_REST = r"[\w.'’-]{0,30}"
+_WORD = rf"[^\W\d_]{_REST}"
 _NUMBER = r"\d{1,5}(?:[ -]?[A-Za-z](?![\w]))?(?:[-/]\d{1,4})?"
 _SUFFIX = (
     r"(?:Street|St|Road|Rd|Avenue|Ave|Av|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Circle|Cir|Place|Pl|Square|Sq|Terrace|Ter|Way|Highway|Hwy"
@@ -35,23 +36,26 @@ _SUFFIX = (
     r"|Freeway|Expressway|Plaza|utca|útja|út|tér|ulice|náměstí|tee|tänav|puiestee|iela|gatvė|Sokak|Sokağı|Caddesi|cesta|ulica)"
 )
 _ENGLISH = re.compile(rf"(?<![\w.]){_NUMBER},? (?:{_WORD} ){{1,4}}?(?i:{_SUFFIX})(?![\w])\.?(?: \d{{1,5}}(?![\w]))?")
-_NAMED = re.compile(rf"(?<![\w])(?:[A-ZÀ-ÖØ-ÞĀ-ŽΑ-ΩА-Я]{_WORD[7:]} ){{1,3}}{_SUFFIX}\.? \d{{1,5}}[a-zA-Z]?\.?(?![\w])")
+_CAPITAL = rf"[A-ZÀ-ÖØ-ÞĀ-ŽΑ-ΩА-Я]{_REST}"
+_NAMED = re.compile(rf"(?<![\w])(?:{_CAPITAL} ){{1,3}}{_SUFFIX}\.? \d{{1,5}}[a-zA-Z]?\.?(?![\w])")
+_FRENCH = r"rue|avenue|boulevard|chemin|place|allée|impasse|quai|route"
+_BEFORE = (
+    rf"{_FRENCH} de|rue|avenue|boulevard|chemin|place|allée|impasse|quai|cours|via|viale|piazza|corso|largo|vicolo"
+    r"|strada|calle|c/|cl\.|avenida|avda\.?|plaza|paseo|carrer|camino|rua|rúa|travessa|praça|alameda|estrada|ul\."
+    r"|ulica|al\.|aleja|os\.|pl\.|plac|str\.|bulevardul|οδός|πλατεία|λεωφόρος|ул\.|улица|проспект|jalan|jl\."
+)
+_OF = r"(?:(?:de|du|des|la|le|les|l'|della|delle|dei|del|di|d'|do|da|dos|das|los|las|el) ?){0,3}"
 _PREFIX = re.compile(
-    r"(?<![\w])(?:\d{1,5}(?: ?(?:bis|ter))?,? )?(?i:rue|avenue|boulevard|chemin|place|allée|impasse|quai"
-    r"|route de|cours|via|viale|piazza|corso|largo|vicolo|strada"
-    r"|calle|c/|cl\.|avenida|avda\.?|plaza|paseo|carrer|camino|rua|travessa|praça|alameda|estrada|ul\.|ulica|al\.|aleja|os\.|pl\.|plac|str\.|strada|bulevardul"
-    r"|οδός|πλατεία|λεωφόρος|ул\.|улица|проспект|jalan|jl\.)"
-    rf" ?(?:(?:de|du|des|la|le|les|l'|della|delle|dei|del|di|d'|do|da|dos|das|los|las"
-    rf"|el) ?){{0,3}}(?:{_WORD} ){{0,4}}?{_WORD},? (?:n[°º.]? ?)?\d{{1,5}}[a-zA-Z]?(?![\w])"
-    r"|(?<![\w])\d{1,5}(?: ?(?:bis|ter))?,? (?i:rue|avenue|boulevard|chemin|place|allée|impasse|quai|route)"
-    rf" (?:(?:de|du|des|la|le|les|d'|l') ?){{0,3}}{_WORD}(?:[ -]{_WORD}){{0,3}}"
+    rf"(?<![\w])(?:\d{{1,5}}(?: ?(?:bis|ter))?,? )?(?i:{_BEFORE}) ?{_OF}(?:{_WORD} ){{0,4}}?{_WORD},? "
+    r"(?:n[°º.]? ?)?\d{1,5}[a-zA-Z]?(?![\w])"
+    rf"|(?<![\w])\d{{1,5}}(?: ?(?:bis|ter))?,? (?i:{_FRENCH}) {_OF}{_CAPITAL}(?:[ -]{_CAPITAL}){{0,3}}"
+)
+_ENDING = (
+    r"straße|strasse|str\.|weg|gasse|platz|allee|ring|damm|ufer|laan|straat|plein|gracht|kade|singel|dreef|vej|gade|allé"
+    r"|stræde|väg|vägen|gata|gatan|gränd|torget|gate|gaten|veien|vegen|katu|tie|kuja|polku|kaari|rinne|götu|stígur|braut"
 )
 _COMPOUND = re.compile(
-    r"(?<![\w])(?:[^\W\d_][\w.'-]{1,30} ){0,2}?[^\W\d_][\w.'-]{1,30}(?:straße|strasse|str\.|weg|gasse|platz"
-    r"|allee|ring|damm|ufer|laan|straat|plein|gracht|kade|singel|dreef"
-    r"|vej|gade|allé|stræde|väg|vägen|gata|gatan|gränd|torget|gate|gaten|veien|vegen|katu|tie|kuja|polku|kaari|rinne|götu|gata|stígur|braut)"
-    r",? \d{1,5}(?: ?[a-zA-Z](?![\w]))?(?![\w])",
-    re.IGNORECASE,
+    rf"(?<![\w])(?:{_CAPITAL} ){{0,2}}?[^\W\d_][\w.'-]{{1,30}}(?i:{_ENDING}),? \d{{1,5}}(?: ?[a-zA-Z](?![\w]))?(?![\w])"
 )
 _PATTERNS: tuple[tuple[re.Pattern[str], float], ...] = (
     (_MILITARY, 0.95),
