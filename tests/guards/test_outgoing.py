@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from athanor.guards import Chain, is_empty
+from athanor.guards import Chain
 from athanor.store import Store
 from athanor.testing import PhraseGuard
 from athanor.types import (
@@ -41,6 +41,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
 async def answered(checks: Chain, *events: Event, streamed: bool = True) -> list[Event]:
     guarded = await checks.admit(ask("a question", stream=streamed), context())
     return [event async for event in guarded.checked(stream(*events))]
+
+
+def is_empty(event: Event) -> bool:
+    return isinstance(event, TextDelta) and not event.text and not event.logprobs
 
 
 def one(completion: int = 1) -> Usage:

@@ -11,7 +11,6 @@ from athanor.engines.wrappers import spent
 from athanor.errors import EngineError
 from athanor.gateway.app import App
 from athanor.gateway.router import Target
-from athanor.guards import is_empty
 from athanor.guards.vault import conversation_of
 from athanor.types import Context, Event, Finished, Request, Started
 
@@ -40,7 +39,8 @@ async def handle(
             if target.scope is None:
                 answer = target.engine.run(request, ctx)
             else:
-                answer = app.cache.through(target.engine, request, ctx, target.scope)
+                scope = await app.recorded.scope(target.scope, request, ctx)
+                answer = app.cache.through(target.engine, request, ctx, scope)
             # What is recorded is what was checked; what pseudonyms stand for is for the caller's eyes alone.
             async with aclosing(guarded.revealed(entry.watched(guarded.checked(answer)))) as events:
                 async for event in events:
@@ -50,7 +50,7 @@ async def handle(
                     hold.usage = entry.usage
                     if isinstance(event, Finished):
                         end = event
-                    elif not isinstance(event, Started) and not is_empty(event):
+                    elif not isinstance(event, Started):
                         yield event
         if end is None:
             raise EngineError("The answer broke off.", hint="Ask again. If it recurs, look at the server's log.")

@@ -1,6 +1,6 @@
 """Guards: what may come in, and what may go out."""
 
-from athanor.guards.answers import Guarded, is_empty
+from athanor.guards.answers import Guarded
 from athanor.guards.base import Guard
 from athanor.guards.chain import Chain
 from athanor.guards.dryrun import DryRuns
@@ -23,6 +23,5 @@ __all__ = [
     "Rule",
     "Stage",
     "Subject",
-    "is_empty",
     "secret_of",
 ]

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from athanor.guards.judge import Judge
 from athanor.guards.outgoing import Outgoing
 from athanor.guards.policy import Direction, Going
-from athanor.types import Event, Request, TextDelta
+from athanor.types import Event, Request
 
 
 class Guarded:
@@ -32,8 +32,3 @@ class Guarded:
     def revealed(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """The answer as its caller sees it: with what pseudonyms stand for."""
         return events
-
-
-def is_empty(event: Event) -> bool:
-    """Does it carry nothing but what was used, while its text is held back."""
-    return isinstance(event, TextDelta) and not event.text and not event.logprobs
