@@ -244,8 +244,8 @@ async def test_a_value_keeps_its_name_over_turns_and_starts(world: Opener) -> No
     async with world() as w:
         assert text(await w.ask("openai", first)) == first[4:]
     async with world() as w:
-        history = [first, Message(role=Role.ASSISTANT, content="Hello.")]
-        await w.ask("openai", *history, "say Bob asks for Ada@Example.org and ada@example.org, says Ada Lovelace")
+        answer = Message(role=Role.ASSISTANT, content="Hello.")
+        await w.ask("openai", first, answer, "say Bob asks for Ada@Example.org and ada@example.org, says Ada Lovelace")
         sent: Any = w.fakes["openai"].bodies[0]
         said = sent["messages"][-1]["content"]
         assert said == "say Bob asks for [EMAIL_2] and [EMAIL_1], says [PERSON_1]"

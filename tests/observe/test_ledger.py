@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from athanor.observe import Ledger, Metrics
 from athanor.store import Store
 from athanor.types import (
     ApiKey,
+    Content,
     Context,
     Finished,
     FinishReason,
@@ -187,12 +187,12 @@ async def test_a_store_that_fails_is_counted_and_not_raised(
 
 
 async def test_texts_are_kept_for_a_key_that_asks_for_it(store: Store, metrics: Metrics, ctx: Context) -> None:
-    def redact(value: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {**value, "seen": True}
+    async def clean(content: Content, ctx: Context, model: str) -> Content:
+        return replace(content, answer={**content.answer, "seen": [ctx.trace, model]})
 
     assert ctx.key is not None
     ctx = replace(ctx, key=replace(ctx.key, record_content=True))
-    async with Ledger(store, metrics, redact=[redact]).open("m", ctx) as entry:
+    async with Ledger(store, metrics, clean=clean).open("m", ctx) as entry:
         entry.record(REQUEST)
         for event in (
             ReasoningDelta(text="Hm."),
@@ -211,9 +211,45 @@ async def test_texts_are_kept_for_a_key_that_asks_for_it(store: Store, metrics: 
         "finish_reason": "tool_calls",
         "reasoning": "Hm.",
         "tool_calls": [{"id": "call_1", "name": "look", "arguments": '{"a":1}'}],
-        "seen": True,
+        "seen": [ctx.trace, "m"],
     }
-    assert content.request["seen"] is True
+
+
+async def test_texts_that_cannot_be_cleaned_are_not_kept(store: Store, metrics: Metrics, ctx: Context) -> None:
+    async def clean(content: Content, ctx: Context, model: str) -> Content:
+        raise RuntimeError("broken")
+
+    async with Ledger(store, metrics, content=True, clean=clean).open("m", ctx) as entry:
+        entry.record(REQUEST)
+    assert store.contents.get(ctx.trace) is None
+    assert store.requests.get(ctx.trace).status == "ok"
+    assert "athanor_texts_lost_total 1\n" in metrics.render()
+
+
+async def test_a_caller_who_leaves_while_texts_are_cleaned_is_on_the_books(
+    store: Store, metrics: Metrics, ctx: Context
+) -> None:
+    begun, going = asyncio.Event(), asyncio.Event()
+
+    async def clean(content: Content, ctx: Context, model: str) -> Content:
+        begun.set()
+        await going.wait()
+        return replace(content, answer={"cleaned": "yes"})
+
+    async def ask() -> None:
+        async with Ledger(store, metrics, content=True, clean=clean).open("m", ctx) as entry:
+            entry.record(REQUEST)
+
+    task = asyncio.create_task(ask())
+    await begun.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    going.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    content = store.contents.get(ctx.trace)
+    assert content is not None
+    assert content.answer == {"cleaned": "yes"}
 
 
 async def test_texts_are_kept_for_everybody_where_the_settings_say_so(

@@ -27,9 +27,9 @@ from athanor.gateway.router import Router
 from athanor.governance import Groups, Keys, Links, Readers, Right, Sessions, Users, may
 from athanor.guards import Chain, DryRuns, Guard, Parts, secret_of
 from athanor.guards.private import Privacy
+from athanor.guards.recorded import Recorded
 from athanor.models import resolve_embedder, resolve_reranker
-from athanor.observe import Action, AuditLog, Ledger, Metrics, Redact
-from athanor.plugins import load, names
+from athanor.observe import Action, AuditLog, Ledger, Metrics
 from athanor.rag import Indexes, Ingestion, Knowledge, Retriever
 from athanor.rag.context import Contexts
 from athanor.rag.erase import Eraser
@@ -81,6 +81,7 @@ class App:
     cache: Cache
     guards: Chain
     privacy: Privacy
+    recorded: Recorded
     dry_runs: DryRuns
     handlers: Mapping[str, Handler]
     """Job kind → what does it."""
@@ -248,6 +249,7 @@ def _compose(
     dry_runs = DryRuns(store, chain)
     privacy = Privacy(chain)
     models.keep(privacy)
+    recorded = Recorded(chain)
     return App(
         settings=settings,
         instance=new_id("run"),
@@ -259,7 +261,7 @@ def _compose(
         readers=Readers(store),
         groups=Groups(store),
         audit=AuditLog(store),
-        ledger=Ledger(store, metrics, content=settings.traces.content, redact=_redactors()),
+        ledger=Ledger(store, metrics, content=settings.traces.content, clean=recorded.cleaned),
         metrics=metrics,
         models=models,
         embedder=embedder,
@@ -279,6 +281,7 @@ def _compose(
         limits=limits,
         guards=chain,
         privacy=privacy,
+        recorded=recorded,
         handlers=_handlers(ingestion, contexts, questions, tuning, evaluations, batches, dry_runs),
         dry_runs=dry_runs,
     )
@@ -294,10 +297,6 @@ class _Work(Protocol):
 
 def _handlers(*parts: _Work) -> Mapping[str, Handler]:
     return {part.KIND: part.run for part in parts}
-
-
-def _redactors() -> list[Redact]:
-    return [load("redactors", name) for name in names("redactors")]
 
 
 def _limiter(settings: Settings, store: Store) -> Limiter:

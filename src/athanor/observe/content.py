@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
 
-from athanor.types import Cited, Content, Event, Finished, ReasoningDelta, Request, TextDelta, ToolCallDelta
+from athanor.types import Cited, Content, Context, Event, Finished, ReasoningDelta, Request, TextDelta, ToolCallDelta
 
-Redact = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-"""Takes and gives the JSON of a request or an answer. Found as a plug-in of the port `redactors`."""
+Clean = Callable[[Content, Context, str], Awaitable[Content]]
+"""Takes what was said, by whom and to which model, and gives what may be stored of it."""
 
 
 class Recording:

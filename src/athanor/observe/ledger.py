@@ -19,7 +19,7 @@ from typing import Any
 import anyio
 
 from athanor.errors import AthanorError, RateLimitError
-from athanor.observe.content import Recording, Redact
+from athanor.observe.content import Clean, Recording
 from athanor.observe.metrics import MAX_SERIES, Metrics
 from athanor.observe.spans import Trace, status_of
 from athanor.store import Appender, Store
@@ -75,13 +75,14 @@ class Ledger:
 
     Args:
         content: record the texts of every request, not only of keys that ask for it.
-        redact: changes a recorded text before it is stored.
+        clean: takes out of recorded texts what may not be stored. Where it fails, none of them is.
     """
 
-    def __init__(self, store: Store, metrics: Metrics, *, content: bool = False, redact: Sequence[Redact] = ()) -> None:
+    def __init__(self, store: Store, metrics: Metrics, *, content: bool = False, clean: Clean | None = None) -> None:
         self._store = store
         self._content = content
-        self._redact = tuple(redact)
+        self._clean = clean
+        self._cleaning: set[asyncio.Task[None]] = set()
         self._lock = threading.Lock()
         self._waiting: list[_Settled] = []
         self.open_entries = 0
@@ -97,6 +98,7 @@ class Ledger:
         self._refused = metrics.counter("athanor_refusals_total", "Requests over a limit, by whose.", ("limit", "of"))
         self._failed = metrics.counter("athanor_model_errors_total", "Calls of models that failed.", ("model", "error"))
         self._lost = metrics.counter("athanor_records_lost_total", "Requests whose row was not stored.")
+        self._unclean = metrics.counter("athanor_texts_lost_total", "Recorded texts that could not be redacted.")
         metrics.gauge("athanor_open_requests", "Requests under way.", lambda: self.open_entries)
 
     def open(self, model: str, ctx: Context, spent: Spent = nothing) -> Entry:
@@ -111,7 +113,7 @@ class Ledger:
         """Are the texts of this caller recorded."""
         return self._content or (ctx.key is not None and ctx.key.record_content)
 
-    async def write(self, record: RequestRecord, trace: Trace, content: Content | None) -> None:
+    async def write(self, record: RequestRecord, trace: Trace, content: Content | None, ctx: Context) -> None:
         """Wait until the row, the trace and the content are committed. A store that fails is logged, never raised."""
         self._count(record)
         for span in trace.finished:
@@ -121,14 +123,33 @@ class Ledger:
             sink(record, trace.finished)
         loop = asyncio.get_running_loop()
         entry = _Settled(record, trace, content, loop, loop.create_future())
+        if content is not None and self._clean is not None:
+            # A task of its own: a caller who leaves must not take it along.
+            task = loop.create_task(self._cleaned(entry, content, ctx, self._clean))
+            self._cleaning.add(task)
+            task.add_done_callback(self._cleaning.discard)
+        else:
+            self._enqueue(entry)
+        await _whatever_happens(entry.stored)
+
+    async def _cleaned(self, entry: _Settled, content: Content, ctx: Context, clean: Clean) -> None:
+        entry.content = None
+        try:
+            entry.content = await clean(content, ctx, entry.record.model)
+        except Exception as error:  # whatever it was: what was not cleaned is not stored
+            self._unclean.add()
+            log.error("the texts of trace %s were not stored: %s", entry.trace.id, type(error).__name__)
+        finally:
+            self._enqueue(entry)
+
+    def _enqueue(self, entry: _Settled) -> None:
         with self._lock:
             self._waiting.append(entry)
             first = len(self._waiting) == 1
         if first and self.open_entries < _BUSY:
             self._submit()
         elif first:
-            loop.call_later(_GATHER, self._submit)
-        await _whatever_happens(entry.stored)
+            entry.loop.call_later(_GATHER, self._submit)
 
     def _submit(self) -> None:
         group: list[_Settled] = []
@@ -140,11 +161,6 @@ class Ledger:
     def refused(self, error: RateLimitError) -> None:
         """Count a request that a limit of ours kept out."""
         self._refused.add(limit=error.code, of=error.where if error.where in {"key", "team", "system"} else "other")
-
-    def redacted(self, content: Content) -> Content:
-        for redact in self._redact:
-            content = replace(content, request=redact(content.request), answer=redact(content.answer))
-        return content
 
     def _drained(self) -> list[_Settled]:
         with self._lock:
@@ -159,7 +175,7 @@ class Ledger:
     def _insert(self, entries: Sequence[_Settled], into: Appender) -> None:
         self._store.requests.insert([entry.record for entry in entries], into=into)
         self._store.traces.insert([(e.trace.id, e.trace.at, e.trace.dump()) for e in entries], into=into)
-        said = [self.redacted(entry.content) for entry in entries if entry.content is not None]
+        said = [entry.content for entry in entries if entry.content is not None]
         if said:
             self._store.contents.insert(said, into=into)
 
@@ -335,7 +351,7 @@ class Entry:
             saved=float(attributes.get("saved", 0.0)),
         )
         content = self._recording.content(ctx.trace, self._trace.at) if self._recording is not None else None
-        await self._ledger.write(record, self._trace, content)
+        await self._ledger.write(record, self._trace, content, ctx)
 
 
 def _text(attributes: Mapping[str, Any], name: str) -> str:
