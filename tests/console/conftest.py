@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,13 +9,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from athanor.config import ModelSettings, Settings
+from athanor.config import AccessSettings, ModelSettings, Settings
 from athanor.console import mounted
 from athanor.gateway import App, open_app
 from athanor.server import create_app, front
 from athanor.testing import HashEmbedder, OverlapReranker
 from athanor.types import Principal, RoleName
-
 
 HERE = "http://127.0.0.1:8700"
 
@@ -40,10 +40,12 @@ class Site:
         return await self.browser.get("/console/login", params={"token": token})
 
 
-@pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
+@asynccontextmanager
+async def opened(home: Path, access: AccessSettings | None = None) -> AsyncIterator[Site]:
+    """A site for the length of the block."""
     echo = ModelSettings(source="scripted:", backend="scripted")
-    settings = Settings(home=tmp_path / "home", chat="echo", models={"echo": echo})
+    access = access or AccessSettings(argon2_memory_kib=64, argon2_iterations=1)
+    settings = Settings(home=home / "home", chat="echo", models={"echo": echo}, access=access)
     async with open_app(settings, embedder=HashEmbedder(), reranker=OverlapReranker()) as app:
         http = create_app(app)
         transport = httpx.ASGITransport(app=front(http))
@@ -53,3 +55,9 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
             httpx.AsyncClient(transport=transport, base_url=HERE, headers={"origin": HERE}) as browser,
         ):
             yield Site(app=app, http=http, browser=browser)
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with opened(tmp_path) as made:
+        yield made

@@ -51,7 +51,6 @@ ACTIONS: Mapping[str, Rule] = {
     "knowledge.change": _BUILD,
     "sources.change": _BUILD,
     "sources.folders": _ADMINISTER,
-    "quality.see": _ADMINISTER,
     "keys.change": _ADMINISTER,
     "users.change": _ADMINISTER,
     "session.end": Rule(session=True, own=(Right.ADMINISTER,)),

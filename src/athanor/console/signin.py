@@ -133,13 +133,17 @@ async def form(request: Request) -> dict[str, str]:
 
     Raises:
         TooLargeError: it has more than 16 KiB.
+        InputError: it has more than 20 fields.
     """
     raw = b""
     async for part in request.stream():
         raw += part
         if len(raw) > _FORM_BYTES:
             raise TooLargeError("The form is too large.")
-    fields = parse_qs(raw.decode(errors="replace"), keep_blank_values=True, max_num_fields=20)
+    try:
+        fields = parse_qs(raw.decode(errors="replace"), keep_blank_values=True, max_num_fields=20)
+    except ValueError:
+        raise InputError("The form has too many fields.") from None
     return {name: values[0] for name, values in fields.items()}
 
 
