@@ -90,11 +90,14 @@ async def test_the_prompt_begins_with_the_document_for_every_passage(store: Stor
     await run(store, base, model)
     assert len({request.messages[0] for request in model.requests}) == 1
     first = model.requests[0].messages
-    assert first[0].role is Role.SYSTEM
-    assert TEXT.text in first[0].content
-    assert {c.text for c in passages(store, document)} == {
-        r.messages[1].content.split("\n\n", 1)[1] for r in model.requests
-    }
+    assert [message.role for message in first] == [Role.SYSTEM, Role.USER]
+    assert TEXT.text not in first[0].content
+    shared, _, _ = first[1].content.partition(" its passage>>")
+    shared = shared.rpartition("<<")[0]
+    assert TEXT.text in shared
+    assert all(r.messages[1].content.startswith(shared) for r in model.requests)
+    for passage in passages(store, document):
+        assert any(passage.text in r.messages[1].content.removeprefix(shared) for r in model.requests)
     assert all(not r.cache.read and not r.cache.write for r in model.requests)
 
 

@@ -275,7 +275,7 @@ async def told(store: Store, base: KnowledgeBase, expand: int, said: str) -> tup
     events = [event async for event in engine.run(request, Context(principal=who, trace="tr", door="test"))]
     cited = [event.citation for event in events if isinstance(event, Cited)]
     text = "".join(event.text for event in events if isinstance(event, TextDelta))
-    return writer.requests[0].messages[0].content, cited, text
+    return writer.requests[0].messages[-1].content, cited, text
 
 
 @pytest.mark.anyio

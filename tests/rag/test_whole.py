@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from athanor.engines.adapters.scripted import ScriptedEngine
+from athanor.guards.spotlight import Spotlight
 from athanor.rag.engine import PASSAGES, AnswerSettings, KnowledgeEngine
 from athanor.rag.knowledge import Knowledge
 from athanor.rag.retrieve import Retriever
@@ -84,13 +85,13 @@ async def asked(store: Store, base: KnowledgeBase, question: str, mode: AnswerMo
     """The system message of the writer, or nothing if it was not asked."""
     embedder, writer = WordEmbedder(), ScriptedEngine()
     settings = AnswerSettings(mode=mode, threshold=0.0, max_sentences=1)
-    knowledge = Knowledge(store, embedder, Retriever(store, embedder))
+    knowledge = Knowledge(store, embedder, Retriever(store, embedder), spotlight=Spotlight(key=b"k" * 32))
     engine = KnowledgeEngine(base, knowledge, writer, embedder, None, settings, reader=STAFF)
     request = Request(model="docs", messages=(Message(role=Role.USER, content=question),))
     who = Principal(id="p", name="Ada", role=RoleName.USER, created_at=0.0)
     async for _ in engine.run(request, Context(principal=who, trace="tr", door="test")):
         pass
-    return writer.requests[0].messages[0].content if writer.requests else ""
+    return writer.requests[0].messages[-1].content.partition("\n\nQuestion: ")[0] if writer.requests else ""
 
 
 async def test_a_model_reads_a_small_base_in_its_own_order(store: Store) -> None:

@@ -21,6 +21,7 @@ from anyio import to_thread
 from athanor.engines import Embedder
 from athanor.errors import ConflictError, EngineError, InputError, JobError, NotFoundError
 from athanor.governance import Right, require
+from athanor.guards.spotlight import Spotlight
 from athanor.observe import Action, AuditLog
 from athanor.rag.situate import READ, cleaned, contextual_text, request
 from athanor.store import Store
@@ -51,9 +52,10 @@ class Contexts:
 
     KIND = "context"
 
-    def __init__(self, store: Store, embedder: Embedder) -> None:
+    def __init__(self, store: Store, embedder: Embedder, *, spotlight: Spotlight | None = None) -> None:
         self._store = store
         self._embedder = embedder
+        self._spotlight = spotlight or Spotlight()
         self._audit = AuditLog(store)
         self._ask: Ask | None = None
 
@@ -108,7 +110,8 @@ class Contexts:
         if job.arguments["model"] is not None and self._ask is None:
             raise JobError("This process asks no models: it has no doors.")
         base = await to_thread.run_sync(self._store.knowledge.get, job.arguments["knowledge_base"])
-        return await _Run(job, base, self._store, self._embedder, self._ask).run()
+        run = _Run(job, base, self._store, self._embedder, self._ask, self._spotlight)
+        return await run.run()
 
     def _check(self, job: Job) -> None:
         """The model reads documents that are closed to others."""
@@ -120,7 +123,16 @@ class Contexts:
 class _Run:
     """One taking up of a job."""
 
-    def __init__(self, job: Job, base: KnowledgeBase, store: Store, embedder: Embedder, ask: Ask | None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        base: KnowledgeBase,
+        store: Store,
+        embedder: Embedder,
+        ask: Ask | None,
+        spotlight: Spotlight,
+    ) -> None:
+        self._spotlight = spotlight
         self._job = job
         self._base = base
         self._store = store
@@ -184,7 +196,8 @@ class _Run:
                 problem = "The model wrote nothing."
                 try:
                     assert self._ask is not None
-                    said = cleaned(await self._ask(self._job, request(document, text, passage, self._job.arguments)))
+                    asked = request(document, text, passage, self._job.arguments, self._spotlight)
+                    said = cleaned(self._spotlight.read(await self._ask(self._job, asked)))
                 except EngineError as error:
                     said, problem = "", error.message
                 if said:

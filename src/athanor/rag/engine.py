@@ -128,6 +128,8 @@ class KnowledgeEngine:
                 whole=mode is AnswerMode.GENERATIVE,
             )
             span.set(hits=len(hits))
+        if mode is AnswerMode.GENERATIVE:
+            hits = await self._screened(hits, ctx)
         with ctx.span.child("extract") as span:
             found = await extract(
                 question,
@@ -164,13 +166,24 @@ class KnowledgeEngine:
                 chosen,
                 self._embedder,
                 threshold=self._settings.support,
-                judge=partial(judge, ctx=ctx, model=self._writer) if judged else None,
+                judge=partial(judge, ctx=ctx, model=self._writer, spotlight=self._knowledge.spotlight)
+                if judged
+                else None,
             )
 
         mark = self._settings.unsupported
         ordered = len(hits) > PASSAGES  # the base as a whole
         grown = Grown(hits=tuple(hits), parts={}) if ordered else await self._grown(request, ctx, hits)
-        events = write(request, ctx, grown.hits, writer=self._writer, grader=grader, unsupported=mark, ordered=ordered)
+        events = write(
+            request,
+            ctx,
+            await self._screened(grown.hits, ctx),  # what is around a passage was not looked at yet
+            writer=self._writer,
+            grader=grader,
+            unsupported=mark,
+            ordered=ordered,
+            spotlight=self._knowledge.spotlight,
+        )
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, Cited):
@@ -182,6 +195,13 @@ class KnowledgeEngine:
                         yield quote
                     return
                 yield replace(event, abstained=False) if isinstance(event, Finished) else event
+
+    async def _screened(self, hits: Sequence[Hit], ctx: Context) -> list[Hit]:
+        """The passages that the writer may read; one that is withheld counts as not found."""
+        guards = self._knowledge.guards
+        if guards is None:
+            return [*hits]
+        return await guards.screened(hits, ctx, base=self._base.name, model=self._base.name)
 
     async def _grown(self, request: Request, ctx: Context, hits: list[Hit]) -> Grown:
         """The passages with what is around them, as far as the base's settings and the model's context let them."""

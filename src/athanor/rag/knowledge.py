@@ -11,6 +11,8 @@ from anyio import to_thread
 
 from athanor.engines import Embedder
 from athanor.errors import InputError
+from athanor.guards import Chain
+from athanor.guards.spotlight import Spotlight
 from athanor.observe import Action, AuditLog
 from athanor.rag.expand import Grown, expand
 from athanor.rag.listing import listing_for
@@ -55,7 +57,19 @@ class Knowledge:
     Whoever reads says so: what a `reader` may not read does not exist for them, and every number is as if it did not.
     """
 
-    def __init__(self, store: Store, embedder: Embedder, retriever: Retriever) -> None:
+    def __init__(
+        self,
+        store: Store,
+        embedder: Embedder,
+        retriever: Retriever,
+        *,
+        spotlight: Spotlight | None = None,
+        guards: Chain | None = None,
+    ) -> None:
+        self.spotlight = spotlight or Spotlight()
+        """How passages are put into prompts."""
+        self.guards = guards
+        """What looks at passages before a model reads them."""
         self._store = store
         self._embedder = embedder
         self._retriever = retriever

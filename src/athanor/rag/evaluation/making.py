@@ -10,6 +10,7 @@ from itertools import chain, islice
 from anyio import to_thread
 
 from athanor.engines import Embedder
+from athanor.guards.spotlight import Spotlight
 from athanor.rag.evaluation.corpus import Corpus, Place, sameness
 from athanor.rag.evaluation.neighbours import Neighbours
 from athanor.rag.evaluation.unanswerable import Asked, crossed, foreign, withdrawn
@@ -33,7 +34,8 @@ _BATCH = 16
 class Making:
     """One taking up of a job. Everything it draws follows from the job's seed, so it goes on where it was."""
 
-    def __init__(self, job: Job, base: KnowledgeBase, store: Store, retriever: Retriever) -> None:
+    def __init__(self, job: Job, base: KnowledgeBase, store: Store, retriever: Retriever, spotlight: Spotlight) -> None:
+        self._spotlight = spotlight
         self._job = job
         self._base = base
         self._store = store
@@ -107,7 +109,7 @@ class Making:
             place = await to_thread.run_sync(lambda: next(places, None))
             if place is None:
                 return
-            said = parsed(await ask(self._job, request(place, model, schema=schema)))
+            said = parsed(await ask(self._job, request(place, model, schema=schema, spotlight=self._spotlight)))
             problem = "The model wrote no question." if said is None else ""
             if said is not None:
                 problem = await to_thread.run_sync(self._problem, *said, place)

@@ -16,6 +16,7 @@ from anyio import to_thread
 from athanor.engines import Embedder
 from athanor.errors import InputError, JobError
 from athanor.governance import Right, require
+from athanor.guards.spotlight import Spotlight
 from athanor.observe import Action, AuditLog
 from athanor.rag.evaluation.accepted import accepted
 from athanor.rag.evaluation.making import Ask, Making
@@ -45,7 +46,10 @@ class Questions:
 
     KIND = "questions"
 
-    def __init__(self, store: Store, embedder: Embedder, retriever: Retriever) -> None:
+    def __init__(
+        self, store: Store, embedder: Embedder, retriever: Retriever, *, spotlight: Spotlight | None = None
+    ) -> None:
+        self._spotlight = spotlight or Spotlight()
         self._store = store
         self._embedder = embedder
         self._retriever = retriever
@@ -149,7 +153,7 @@ class Questions:
             return await to_thread.run_sync(self._from_feedback, base)
         if job.arguments["how"] == "model" and self._ask is None:
             raise JobError("This process asks no models: it has no doors.")
-        run = await to_thread.run_sync(Making, job, base, self._store, self._retriever)
+        run = await to_thread.run_sync(Making, job, base, self._store, self._retriever, self._spotlight)
         return await run.run(self._embedder, self._ask)
 
     def _check(self, job: Job) -> None:
