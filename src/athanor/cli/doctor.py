@@ -19,7 +19,7 @@ from athanor.cli.output import as_json, show
 from athanor.config import ModelSettings, Settings
 from athanor.config.modes import close, exposed
 from athanor.errors import AthanorError
-from athanor.models import resolve_chat, resolve_embedder, resolve_reranker
+from athanor.models import resolve_chat, resolve_embedder, resolve_reranker, resolve_tagger
 from athanor.store import MasterSource, Store, check_single_library
 
 _FREE_BYTES = 1 << 30
@@ -125,6 +125,8 @@ def _weights(settings: Settings) -> Iterator[Finding]:
     }
     if knowledge.reranker:
         checks["reranker weights"] = lambda: resolve_reranker(knowledge.reranker or "default", cache=cache).profile.id
+    if settings.guards.mode != "off":
+        checks["weights for names in texts"] = lambda: resolve_tagger(cache=cache).profile.id
     for name in {settings.chat: None, **settings.models}:
         entry = settings.models.get(name)
         if entry is None or not entry.source.startswith("hub:"):  # a check does not download
