@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Self
 
 from athanor.guards.builtin._links import Target, target
+from athanor.guards.builtin._pending import of_markup
 from athanor.guards.parts import Parts
 from athanor.guards.subject import Subject
 from athanor.types import NOTHING_FOUND, Context, Decision, Finding, Origin, Verdict
@@ -90,6 +91,10 @@ class MarkupGuard:
     def make(cls, parts: Parts) -> Self:
         """By the setting `guards.hosts`."""
         return cls(getattr(getattr(parts.settings, "guards", None), "hosts", ()))
+
+    def pending(self, text: str) -> int:
+        """How many of the last characters of `text` may still become something that acts."""
+        return of_markup(text)
 
     async def check(self, subject: Subject, origin: Origin, ctx: Context) -> Verdict:
         """Everything in `subject` that would act, with what stands in code as mere findings that change nothing."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import islice
 
 from athanor.errors import MissingExtraError
+from athanor.guards.builtin._pending import of_secrets
 from athanor.guards.builtin._secret_forms import CATEGORIES, OWN, Form, detect_secrets
 from athanor.guards.subject import Decoded, Subject
 from athanor.types import NOTHING_FOUND, Context, Decision, Finding, Origin, Verdict
@@ -55,6 +56,10 @@ class SecretsGuard:
 
     def __init__(self) -> None:
         self._forms: Sequence[Form] = ()
+
+    def pending(self, text: str) -> int:
+        """How many of the last characters of `text` may still become a secret."""
+        return of_secrets(text)
 
     async def check(self, subject: Subject, origin: Origin, ctx: Context) -> Verdict:
         """All secrets of `subject`: as it was given, as it reads without tricks, and in what it encodes."""
