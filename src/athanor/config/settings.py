@@ -350,9 +350,15 @@ class GuardSettings(Section):
     longest: int = Field(default=200_000, gt=0)
     """Characters of one text that guards look at; the rest is looked at in further pieces of that size."""
     canary: bool = True
-    """Put a secret mark into system prompts, by which an answer that gives them away is recognised."""
+    """Put a secret mark into our own system prompts, by which an answer that gives them away is recognised."""
+    canary_callers: bool = False
+    """Put it into callers' system prompts too. Their answers are then cached for each caller alone, and a day long."""
     spotlight: bool = True
-    """Mark what comes from documents and tools as data, in prompts."""
+    """Quote passages of documents in our own prompts so that nothing in them can end the quotation."""
+    spotlight_tools: bool = False
+    """Quote results of tools in callers' requests too, and say so in their system prompts."""
+    spotlight_words: bool = False
+    """Mark every word of a quotation, not its edges alone: stronger, and small models write worse for it."""
     hosts: tuple[str, ...] = ()
     """Hosts whose links and pictures answers may show: `docs.example.org`, `*.example.org`. Pictures from others are
     never shown, links to others are where they carry no data; once hosts are named, links to others are findings too."""

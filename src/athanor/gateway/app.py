@@ -231,7 +231,7 @@ def _compose(
     retriever = Retriever(store, embedder, reranker, indexes=indexes)
     secret = secret_of(settings.home)
     chain = Chain.make(Parts(settings=settings, store=store, embedder=embedder, metrics=metrics, secret=secret), guards)
-    knowledge = Knowledge(store, embedder, retriever, guards=chain)
+    knowledge = Knowledge(store, embedder, retriever, guards=chain, spotlight=chain.spotlight)
     cache = Cache(settings, embedder=embedder, shadows=store.shadows)
     origins = Origins(home=settings.home / "git", limits=parsers.limits, settings=settings.git)
     ingestion = Ingestion(
@@ -242,8 +242,8 @@ def _compose(
         workers=settings.ingest.workers,
         origins=origins,
     )
-    contexts = Contexts(store, embedder)
-    questions = Questions(store, embedder, retriever)
+    contexts = Contexts(store, embedder, spotlight=chain.spotlight)
+    questions = Questions(store, embedder, retriever, spotlight=chain.spotlight)
     tuning = Tuning(store, retriever.indexes, embedder=embedder, reranker=reranker)
     evaluations = Evaluations(store, retriever)
     dry_runs = DryRuns(store, chain)

@@ -9,6 +9,7 @@ from athanor.errors import BlockedError
 from athanor.guards.answers import Guarded
 from athanor.guards.base import Guard
 from athanor.guards.book import Book
+from athanor.guards.canary import Canaries
 from athanor.guards.events import Recorder
 from athanor.guards.explain import Explanation, explain
 from athanor.guards.judge import Judge
@@ -17,9 +18,10 @@ from athanor.guards.parts import Found, Parts, find
 from athanor.guards.passages import screened
 from athanor.guards.policy import Going, Policies
 from athanor.guards.run import Looked, Plan, Work, direction_of
+from athanor.guards.spotlight import Spotlight, told
 from athanor.guards.texts import Piece, pieces, rewritten
 from athanor.guards.vault import Vault
-from athanor.types import Context, Decision, Finding, Hit, Origin, Request, Verdict
+from athanor.types import Context, Decision, Finding, Hit, Origin, Request, Role, Verdict
 
 _AT_ONCE = 8
 """Texts of one request that are looked at together."""
@@ -37,8 +39,9 @@ class Chain(Judge):
         """
         settings = parts.settings.guards
         book = Book(settings.policies or parts.settings.home / "guards.toml")
+        canaries = Canaries(parts.key("canary"))
         found = find(parts) if guards is None else Found(guards=tuple(guards))
-        return cls(
+        chain = cls(
             found.guards,
             settings=settings,
             book=book,
@@ -47,8 +50,41 @@ class Chain(Judge):
             missing={name: str(error) for name, error in found.missing.items()},
             vault=Vault(parts.store.vaults, key=parts.key("pseudonyms")),
         )
+        chain.spotlight = Spotlight(
+            key=parts.key("spotlight"),
+            on=settings.spotlight,
+            marking=settings.spotlight_words,
+            canaries=canaries if settings.canary and settings.mode != "off" else None,
+        )
+        chain._canaries = canaries if settings.canary_callers and settings.mode != "off" else None
+        return chain
+
+    spotlight: Spotlight | None = None
+    """How text that is not to be trusted is put into prompts; whatever detectors are on."""
+    _canaries: Canaries | None = None
+    """Mark callers' system prompts, where that is wanted."""
 
     async def admit(self, request: Request, ctx: Context, *, base: str | None = None) -> Guarded:
+        """Check every text of `request`, and mark in it what has no authority.
+
+        Args:
+            base: the knowledge base that answers.
+
+        Raises:
+            BlockedError: the policy refuses it.
+        """
+        guarded = await self._admitted(request, ctx, base=base)
+        guarded.request = self._marked(guarded.request, ctx)
+        return guarded
+
+    def _marked(self, request: Request, ctx: Context) -> Request:
+        if self.settings.spotlight_tools and self.spotlight is not None:
+            request = self.spotlight.tools(request)
+        if self._canaries is not None and any(message.role is Role.SYSTEM for message in request.messages):
+            request = told(request, self._canaries.line(ctx))
+        return request
+
+    async def _admitted(self, request: Request, ctx: Context, *, base: str | None = None) -> Guarded:
         """Check every text of `request`.
 
         Args:
