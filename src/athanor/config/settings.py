@@ -362,6 +362,10 @@ class GuardSettings(Section):
     hosts: tuple[str, ...] = ()
     """Hosts whose links and pictures answers may show: `docs.example.org`, `*.example.org`. Pictures from others are
     never shown, links to others are where they carry no data; once hosts are named, links to others are findings too."""
+    phone_regions: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], ...] = (
+        "US", "GB", "DE", "FR", "ES", "IT", "NL", "AU", "IN", "BR",
+    )  # fmt: skip
+    """Countries (ISO 3166) whose national telephone numbers are known without a word such as `phone` before them."""
     topics: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")], TopicSettings] = {}
 
 

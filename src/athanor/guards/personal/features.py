@@ -17,7 +17,7 @@ _NEAR = re.compile(r"[ .'’\-]{1,2}")
 _NUMBER = re.compile(r" ?\d")
 _FOLLOWING = re.compile(r"[^\W\d_]+")
 _PEOPLES = re.compile(r"[^\W\d_]{3,}(?:ish|ese|ian|ean|can|an|ic|er)s?\Z")
-_CALLED = words(
+CALLED = words(
     "my name is", "name is", "i am called", "call me", "calls me", "calling me", "named", "i'm called", "called",
     "this is", "mein name ist", "ich heiße", "je m'appelle", "me llamo", "mi nombre es", "mi chiamo", "ik heet",
     "meu nome é",
@@ -89,7 +89,7 @@ def _of_word(
         float(bool(previous) and previous[0].isupper() and before not in COMMON and before not in TITLES),
         float(before in {"the", "a", "an"}),
         float(lower in TITLES),
-        float(_CALLED.search(text, max(0, start - 16), start) is not None and text[start - 1].isspace()),
+        float(CALLED.search(text, max(0, start - 16), start) is not None and text[start - 1].isspace()),
     )
 
 

@@ -25,7 +25,7 @@ from athanor.guards.personal import (
 from athanor.guards.personal.address import grown
 from athanor.guards.personal.base import Recogniser, Span
 from athanor.guards.personal.merge import merge
-from athanor.guards.personal.names import WEIGHTS, named_by, worth_reading
+from athanor.guards.personal.names import WEIGHTS, named_by, worth_tagging
 from athanor.guards.subject import Subject
 from athanor.types import Decision, Finding, Tagging
 
@@ -65,7 +65,7 @@ async def find_all(text: str | Subject, tagger: Tagger, *, regions: Sequence[str
         AthanorError: the model cannot be used now.
     """
     subject = _prepared(text)
-    tagging = (await tagger.tag([subject.plain]))[0] if worth_reading(subject.plain) else None
+    tagging = await _tagged(subject.plain, tagger)
     return _findings(subject, spans_of(subject.plain, tagging, regions=regions))
 
 
@@ -86,6 +86,19 @@ def spans_of(
     if tagging is not None:
         spans += named_by(text, tagging, spans, weights=weights)
     return grown(text, merge(text, spans))
+
+
+async def _tagged(text: str, tagger: Tagger) -> Tagging | None:
+    """The words that the model has read, with their places in `text`; `None` where there is nothing to read."""
+    parts = worth_tagging(text)
+    if not parts:
+        return None
+    words: list[tuple[int, int]] = []
+    scores: list[tuple[float, ...]] = []
+    for (start, _), part in zip(parts, await tagger.tag([text[s:e] for s, e in parts]), strict=True):
+        words += [(left + start, right + start) for left, right in part.words]
+        scores += part.scores
+    return Tagging(words=tuple(words), scores=tuple(scores))
 
 
 def _prepared(text: str | Subject) -> Subject:
