@@ -322,9 +322,9 @@ async def test_cache_control_reaches_the_request(house: House, monkeypatch: pyte
 
     admit = type(house.app.guards).admit
 
-    async def seeing(self: Any, request: Request, ctx: Any) -> Any:
+    async def seeing(self: Any, request: Request, ctx: Any, **more: Any) -> Any:
         seen.append(request)
-        return await admit(self, request, ctx)
+        return await admit(self, request, ctx, **more)
 
     monkeypatch.setattr(type(house.app.guards), "admit", seeing)
     headers = {"authorization": f"Bearer {house.key}", "cache-control": "no-store, max-age=5"}
