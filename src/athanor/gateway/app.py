@@ -208,6 +208,10 @@ async def open_app(
         app = await to_thread.run_sync(_compose, settings, store, models, used, reranker, parsers, indexes, guards)
         stack.push_async_callback(app.router.aclose)
         stack.push_async_callback(app.cache.aclose)
+        for guard in app.guards.guards:
+            close = getattr(guard, "aclose", None)  # of those that keep a model's process
+            if close is not None:
+                stack.push_async_callback(close)
         await to_thread.run_sync(app.eraser.resume)
         await to_thread.run_sync(_first_key, app)
         yield app

@@ -47,7 +47,12 @@ class Chain(Judge):
             book=book,
             recorder=Recorder(parts.store, parts.metrics, parts.key("events")),
             metrics=parts.metrics,
-            missing={name: str(error) for name, error in found.missing.items()},
+            missing={name: str(error) for name, error in found.missing.items()}
+            | {
+                guard.name: f"works in part: {why}"
+                for guard in found.guards
+                if (why := getattr(guard, "missing", None))
+            },
             vault=Vault(parts.store.vaults, key=parts.key("pseudonyms")),
         )
         chain.spotlight = Spotlight(
