@@ -11,6 +11,7 @@ from openai import AsyncOpenAI
 
 from athanor.governance import Grant
 from athanor.server.batches import ENDPOINTS
+from athanor.testing import PhraseGuard
 from athanor.types import JobState, Limits, RoleName
 from athanor.worker import Runner
 from tests.doors.conftest import House
@@ -62,14 +63,18 @@ async def test_a_batch_gives_answers_and_errors_in_two_files(sdk: AsyncOpenAI, h
 
 
 @pytest.mark.parametrize("endpoint", sorted(ENDPOINTS))
-async def test_every_endpoint_takes_lines(sdk: AsyncOpenAI, house: House, endpoint: str) -> None:
+async def test_every_endpoint_takes_lines(
+    sdk: AsyncOpenAI, house: House, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(house.app.guards, "guards", (PhraseGuard({"fool": "toxicity.insult"}),))
     body = {
         CHAT: {"messages": [{"role": "user", "content": "say ok"}]},
         "/v1/completions": {"prompt": "say ok"},
         "/v1/responses": {"input": "say ok"},
         "/v1/embeddings": {"input": "say ok"},
+        "/v1/moderations": {"input": "say ok"},
     }[endpoint]
-    model = "default" if endpoint == "/v1/embeddings" else "scripted"
+    model = {"/v1/embeddings": "default", "/v1/moderations": "athanor-guards"}.get(endpoint, "scripted")
     line = {"custom_id": "a", "method": "POST", "url": endpoint, "body": {"model": model, **body}}
     batch = await batch_of(sdk, json.dumps(line).encode(), endpoint)
     await house.work()
