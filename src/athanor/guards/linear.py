@@ -41,14 +41,15 @@ class Head:
 
     def scores(self, reading: Reading) -> Any:
         """One score (a logit) for each window."""
-        return reading.sums(self.runs) + self._dense(reading.dense)
+        return reading.sums(self.runs) + self.dense(reading.dense)
 
     def probability(self, reading: Reading, scores: Any) -> float:
         """How likely the answer is yes for a text whose windows have these scores."""
         value = float(np.dot(pooled(reading, scores), self.line[:-1])) + self.line[-1]
         return 1 / (1 + math.exp(-max(min(value, 50.0), -50.0)))
 
-    def _dense(self, dense: Any) -> Any:
+    def dense(self, dense: Any) -> Any:
+        """The part of a window's score that its vectors and shape have."""
         hidden = np.maximum(dense @ self.inner[:-1] + self.inner[-1], 0.0)
         return hidden @ self.outer[:-1] + self.outer[-1]
 

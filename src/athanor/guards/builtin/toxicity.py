@@ -1,0 +1,99 @@
+"""Toxicity of what is said: how likely people take offence, by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Self
+
+from anyio import to_thread
+
+from athanor.errors import MissingExtraError
+from athanor.guards.harms.heads import Heads
+from athanor.guards.parts import Parts
+from athanor.guards.sheet import load, word_vectors
+from athanor.guards.subject import Subject
+from athanor.types import NOTHING_FOUND, Context, Decision, Finding, Origin, Verdict
+
+_LONG = 4000
+"""Characters from which on a text is scored in a thread."""
+
+
+class HeadsGuard:
+    """One finding for each head: with the decision `flag` from its threshold on, and without one below, so that a
+    policy's own threshold has something to compare.
+
+    Args:
+        home: the installation's folder, which may have heads of its own (`athanor guards train`).
+        strict: refuse heads that nobody vouches for.
+    """
+
+    name: str
+    categories: frozenset[str]
+    reach = None
+    _reasons: Mapping[str, str]
+
+    def __init__(self, home: Path | None = None, *, strict: bool = False) -> None:
+        self._home = home
+        self._strict = strict
+        self._heads: Heads | None = None
+
+    @classmethod
+    def make(cls, parts: Parts) -> Self:
+        """With the heads that were trained here, else those of the package; they are read with the first text.
+
+        Raises:
+            MissingExtraError: numpy is not installed.
+        """
+        if find_spec("numpy") is None:
+            raise MissingExtraError("The package behind 'numpy'", extra="guards")
+        return cls(parts.settings.home, strict=parts.settings.weights.strict)
+
+    async def check(self, subject: Subject, origin: Origin, ctx: Context) -> Verdict:
+        """The probability of each category, with the characters that speak for it most."""
+        heads = self._heads
+        if heads is None:
+            heads = self._heads = await to_thread.run_sync(self._loaded)
+        if len(subject.plain) < _LONG:
+            scores = heads.scores(subject.plain)
+        else:
+            scores = await to_thread.run_sync(heads.scores, subject.plain)
+        if not scores:
+            return NOTHING_FOUND
+        findings = []
+        for category, score in scores.items():
+            start, end = subject.span(score.start, score.end)
+            decision = Decision.FLAG if score.probability >= heads.heads[category].threshold else Decision.ALLOW
+            findings.append(
+                Finding(
+                    guard=self.name,
+                    category=category,
+                    score=score.probability,
+                    start=start,
+                    end=end,
+                    reason=self._reasons[category],
+                    decision=decision,
+                )
+            )
+        return Verdict(findings=tuple(findings))
+
+    def _loaded(self) -> Heads:
+        return Heads(load(self.name, home=self._home, strict=self._strict), word_vectors())
+
+
+class ToxicityGuard(HeadsGuard):
+    """Eight kinds of toxicity."""
+
+    name = "toxicity"
+    _reasons: Mapping[str, str] = {
+        "toxicity.general": "reads as rude or hurtful",
+        "toxicity.severe": "reads as very hurtful",
+        "toxicity.insult": "reads as an insult",
+        "toxicity.threat": "reads as a threat",
+        "toxicity.identity": "reads as an attack on a group of people",
+        "toxicity.profanity": "has obscene words",
+        "toxicity.sexual": "is sexual",
+        "toxicity.flirtation": "reads as an advance",
+    }
+    categories = frozenset(_reasons)
