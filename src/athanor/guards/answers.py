@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator
 from athanor.guards.judge import Judge
 from athanor.guards.outgoing import Outgoing
 from athanor.guards.policy import Direction, Going
+from athanor.guards.pseudonyms import Pseudonyms
+from athanor.guards.reveal import Revealer
 from athanor.types import Event, Request
 
 
@@ -16,6 +18,8 @@ class Guarded:
     def __init__(self, request: Request, judge: Judge | None = None, going: Going | None = None) -> None:
         self.request = request
         """As it may go on: redacted where the policy says so."""
+        self.names: Pseudonyms | None = None
+        """What pseudonyms in it stand for."""
         self._judge = judge
         self._going = going
 
@@ -27,8 +31,12 @@ class Guarded:
         if not plan:
             return events
         plan = plan.bound(self.request, self._going.ctx)
-        return Outgoing(self._judge, self._going, plan, whole=not self.request.stream).checked(events)
+        return Outgoing(
+            self._judge, self._going, plan, whole=not self.request.stream, names=self._judge.vault.hashes()
+        ).checked(events)
 
     def revealed(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """The answer as its caller sees it: with what pseudonyms stand for."""
-        return events
+        if self.names is None:
+            return events
+        return Revealer(self.names, json=self.request.json_schema is not None).revealed(events)

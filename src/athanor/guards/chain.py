@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from athanor.errors import BlockedError
 from athanor.guards.answers import Guarded
+from athanor.guards.arguments import readable
 from athanor.guards.base import Guard
 from athanor.guards.book import Book
 from athanor.guards.canary import Canaries
@@ -17,11 +19,12 @@ from athanor.guards.normalise import subject_of
 from athanor.guards.parts import Found, Parts, find
 from athanor.guards.passages import screened
 from athanor.guards.policy import Going, Policies
+from athanor.guards.rewriting import FoundText, is_json, redacted_texts
 from athanor.guards.run import Looked, Plan, Work, direction_of
 from athanor.guards.spotlight import Spotlight, told
 from athanor.guards.texts import Piece, pieces, rewritten
 from athanor.guards.vault import Vault
-from athanor.types import Context, Decision, Finding, Hit, Origin, Request, Role, Verdict
+from athanor.types import Context, Decision, Finding, Hit, How, Origin, Request, Role, Verdict
 
 _AT_ONCE = 8
 """Texts of one request that are looked at together."""
@@ -105,12 +108,12 @@ class Chain(Judge):
         guarded = Guarded(request, self, going)
         if not any(plans.values()):
             return guarded
-        todo = [piece for piece in pieces(request) if plans[piece.origin] and piece.text]
+        todo = [piece for piece in map(_readable, pieces(request)) if plans[piece.origin] and piece.text]
         work = Work()
         with ctx.span.child("guards", direction="in", policy=going.policy.name) as span:
             looked = await self._all(todo, plans, going, work)
             span.set(**work.attributes())
-        verdicts = {}
+        verdicts: dict[str, Verdict] = {}
         for piece in todo:
             found = looked[piece.text, piece.origin]
             if not found.findings:
@@ -123,10 +126,32 @@ class Chain(Judge):
             if verdict.decision is Decision.BLOCK:
                 raise blocked(verdict, going, piece)
             if verdict.decision is Decision.REDACT:
-                verdicts[piece.place] = self.redacted(piece.text, verdict, plans[piece.origin])
+                verdicts[piece.place] = verdict
         if verdicts:
-            guarded.request = rewritten(request, lambda piece: verdicts.get(piece.place, piece.text))
+            await self._redact(guarded, verdicts, plans, ctx)
         return guarded
+
+    async def _redact(
+        self, guarded: Guarded, verdicts: Mapping[str, Verdict], plans: Mapping[Origin, Plan], ctx: Context
+    ) -> None:
+        """Put the request without what was found in the place of the one with it."""
+        request = guarded.request
+        found = {
+            piece.place: FoundText(
+                text=piece.text,
+                json=is_json(piece),
+                findings=verdicts[piece.place].findings if piece.place in verdicts else (),
+                how=plans[piece.origin].how,
+            )
+            for piece in pieces(request)
+            if piece.text
+        }
+        ways = {one.how(finding) for one in found.values() for finding in one.findings}
+        names = await self.vault.names(request, ctx) if How.PSEUDONYM in ways else self.vault.hashes()
+        texts = redacted_texts(found, names)
+        await self.vault.keep(names, ctx)
+        guarded.request = rewritten(request, lambda piece: texts.get(piece.place, piece.text))
+        guarded.names = names if names.used else None
 
     async def screened(
         self, hits: Sequence[Hit], ctx: Context, *, base: str | None = None, model: str = ""
@@ -176,6 +201,11 @@ class Chain(Judge):
             looked = await asyncio.gather(*(self.look(t, o, going, plans[o], work) for t, o in some))
             found.update(zip(some, looked, strict=True))
         return found
+
+
+def _readable(piece: Piece) -> Piece:
+    """The piece as guards read it."""
+    return replace(piece, text=readable(piece.text)) if is_json(piece) else piece
 
 
 def _blocks(findings: Sequence[Finding]) -> bool:

@@ -12,13 +12,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from athanor.guards.arguments import readable, redact_json
 from athanor.guards.base import Guard
 from athanor.guards.judge import Judge
 from athanor.guards.policy import Going
 from athanor.guards.redact import Edit, Moves, Names, redact
 from athanor.guards.run import Plan, Work
 from athanor.guards.stream import Holdback, Piece, findings_of
-from athanor.guards.texts import still_json
 from athanor.types import (
     NO_USAGE,
     Citation,
@@ -247,10 +247,8 @@ class Outgoing:
         calls, self._calls = self._calls, {}
         for index, call in calls.items():
             before = "".join(call.arguments)
-            after = await self._cleaned(before, f"answer.calls.{index}")
-            await self._flags(before, f"answer.calls.{index}")
-            if before != after:
-                after = still_json(before, after)
+            after = await self._cleaned(before, f"answer.calls.{index}", json=True)
+            await self._flags(readable(before), f"answer.calls.{index}")
             made.append(ToolCallDelta(index=index, arguments=after, signature=call.signature))
         return made
 
@@ -278,13 +276,15 @@ class Outgoing:
         if verdict.decision is Decision.BLOCK:
             raise _RefusedError
 
-    async def _cleaned(self, text: str, place: str) -> str:
+    async def _cleaned(self, text: str, place: str, *, json: bool = False) -> str:
         """A text that is there at once, without what has to go."""
         if not self._holding or not text:
             return text
-        found = await findings_of(text, self._holding, self._look)
-        self._settled([(f, text[f.start : f.end]) for f in found], place)
-        return redact(text, found, self._plan.how, self._names).text
+        read = readable(text) if json else text
+        found = await findings_of(read, self._holding, self._look)
+        self._settled([(f, read[f.start : f.end]) for f in found], place)
+        change = redact_json if json else redact
+        return change(text, found, self._plan.how, self._names).text
 
     async def _flags(self, text: str, place: str) -> None:
         if self._flagging and text:

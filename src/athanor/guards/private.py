@@ -9,42 +9,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from athanor.engines import Engine
 from athanor.engines.wrappers.base import Wrapper
 from athanor.errors import BlockedError
-from athanor.guards.arguments import readable, redact_json
+from athanor.guards.arguments import readable
 from athanor.guards.judge import Judge
 from athanor.guards.policy import Direction, Going
-from athanor.guards.pseudonyms import GUARD, Pseudonyms
-from athanor.guards.redact import HowOf, grouped, redact
+from athanor.guards.pseudonyms import Pseudonyms
+from athanor.guards.redact import redact
 from athanor.guards.reveal import Revealer
+from athanor.guards.rewriting import FoundText, is_json, redacted_texts
 from athanor.guards.run import Plan, Work
 from athanor.guards.texts import Piece, pieces, rewritten
-from athanor.types import Attachment, Context, Decision, Event, Finding, How, Message, Origin, Reasoning, Request
+from athanor.types import Attachment, Context, Decision, Event, How, Message, Origin, Reasoning, Request
 
 _AT_ONCE = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """What follows from one text."""
-
-    text: str
-    json: bool
-    findings: tuple[Finding, ...]
-
-    def redacted(self, more: Sequence[Finding], how: HowOf, names: Pseudonyms) -> str:
-        findings = (*self.findings, *more)
-        if not findings:
-            return self.text
-        change = redact_json if self.json else redact
-        return change(self.text, findings, how, names).text
-
-    @property
-    def read(self) -> str:
-        return readable(self.text) if self.json else self.text
 
 
 class Privacy:
@@ -74,7 +55,7 @@ class Privacy:
             found = await self._found(todo, going, plan, work)
             span.set(**work.attributes())
         names = await self._vault.names(request, ctx)
-        texts = _redacted(found, plan, names)
+        texts = redacted_texts(found, names)
         await self._vault.keep(names, ctx)
         changed = rewritten(request, lambda piece: texts.get(piece.place, piece.text))
         return _with_asides(changed, texts, _signed(request, names)), names
@@ -93,20 +74,20 @@ class Privacy:
             str(i): Piece(text=text, origin=Origin.USER, place=f"input.{i}", new=True) for i, text in enumerate(texts)
         }
         found = await self._found(todo, going, plan, Work())
-        return [_redacted({place: one}, plan, self._vault.hashes())[place] for place, one in found.items()]
+        return [redacted_texts({place: one}, self._vault.hashes())[place] for place, one in found.items()]
 
-    async def _found(self, todo: Mapping[str, Piece], going: Going, plan: Plan, work: Work) -> dict[str, _Found]:
+    async def _found(self, todo: Mapping[str, Piece], going: Going, plan: Plan, work: Work) -> dict[str, FoundText]:
         """What follows from every text, in their order."""
         places = [*todo]
-        found: dict[str, _Found] = {}
+        found: dict[str, FoundText] = {}
         for at in range(0, len(places), _AT_ONCE):
             some = places[at : at + _AT_ONCE]
             made = await asyncio.gather(*(self._one(todo[place], going, plan, work) for place in some))
             found.update(zip(some, made, strict=True))
         return found
 
-    async def _one(self, piece: Piece, going: Going, plan: Plan, work: Work) -> _Found:
-        json = ".calls." in piece.place
+    async def _one(self, piece: Piece, going: Going, plan: Plan, work: Work) -> FoundText:
+        json = is_json(piece)
         text = readable(piece.text) if json else piece.text
         looked = await self._judge.look(text, piece.origin, going, plan, work)
         verdict = self._judge.settled(
@@ -125,7 +106,7 @@ class Privacy:
                 where=piece.place,
                 hint="Leave that part out, or ask a model that runs on this machine.",
             )
-        return _Found(text=piece.text, json=json, findings=verdict.findings)
+        return FoundText(text=piece.text, json=json, findings=verdict.findings, how=plan.how)
 
 
 class PrivateEngine(Wrapper):
@@ -146,24 +127,6 @@ class PrivateEngine(Wrapper):
         async with aclosing(events):
             async for event in events:
                 yield event
-
-
-def _redacted(found: Mapping[str, _Found], plan: Plan, names: Pseudonyms) -> dict[str, str]:
-    """Every text as it may go: what was found in one of them goes from all."""
-
-    def how(finding: Finding) -> How:
-        return How.PSEUDONYM if finding.guard == GUARD else plan.how(finding)
-
-    for one in found.values():  # names in the order of the texts, before the first of them is written
-        read = one.read
-        for group in grouped(one.findings, len(read)):
-            if how(group.finding) is How.PSEUDONYM:
-                names.pseudonym(group.finding.category, read[group.start : group.end])
-    again = {place: names.again(one.read) for place, one in found.items()}
-    if names.used or any(again.values()):
-        for place, one in found.items():
-            again[place] += names.alike(one.read)
-    return {place: one.redacted(again[place], how, names) for place, one in found.items()}
 
 
 def _asides(request: Request) -> list[Piece]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -100,17 +99,7 @@ def _call(call: ToolCall, place: str, new: bool, change: Change) -> ToolCall:
     if not call.arguments:
         return call
     text = change(Piece(text=call.arguments, origin=Origin.MODEL, place=place, new=new))
-    return call if text == call.arguments else replace(call, arguments=still_json(call.arguments, text))
-
-
-def still_json(before: str, after: str) -> str:
-    """`after`, if it is JSON or `before` was none; else an empty object: half an argument is worse than none."""
-    for text, given_up in ((before, after), (after, "{}")):
-        try:
-            json.loads(text)
-        except ValueError:
-            return given_up
-    return after
+    return call if text == call.arguments else replace(call, arguments=text)
 
 
 def _tool(tool: Tool, place: str, change: Change) -> Tool:
