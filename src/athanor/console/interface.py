@@ -22,6 +22,9 @@ from athanor.console.chat import show as chat
 from athanor.console.costs import show as costs
 from athanor.console.document import show as document
 from athanor.console.gate import visit
+from athanor.console.guards import show as guards
+from athanor.console.guards_policy import show as guards_policy
+from athanor.console.guards_try import show as guards_try
 from athanor.console.keys import show as keys
 from athanor.console.knowledge import show as knowledge
 from athanor.console.lab import show as lab
@@ -41,6 +44,9 @@ PAGES: Mapping[str, Callable[..., Any]] = {
     "/quality": quality,
     "/models": models,
     "/costs": costs,
+    "/guards": guards,
+    "/guards/try": guards_try,
+    "/guards/policy": guards_policy,
     "/keys": keys,
     "/users": users,
     "/account": account,

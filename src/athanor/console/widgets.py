@@ -28,6 +28,7 @@ NAV: tuple[tuple[str, str, str], ...] = (
     ("chip", "/console/models", "Models"),
     ("trace", "/console/traces", "Traces"),
     ("costs", "/console/costs", "Costs"),
+    ("shield", "/console/guards", "Guards"),
     ("key", "/console/keys", "Keys"),
     ("users", "/console/users", "Users"),
 )

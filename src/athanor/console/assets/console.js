@@ -47,9 +47,11 @@
     if (!form.dataset.emit) return;
     event.preventDefault();
     if (form.querySelector("button[disabled]")) return;
-    emitEvent(form.dataset.emit, Object.fromEntries(new FormData(form)));
-    form.reset();
-    form.querySelectorAll("textarea").forEach(fit);
+    emitEvent(form.dataset.emit, Object.fromEntries(new FormData(form, event.submitter)));
+    if (!("keep" in form.dataset)) {
+      form.reset();
+      form.querySelectorAll("textarea").forEach(fit);
+    }
     form.closest("dialog")?.close();
   });
 

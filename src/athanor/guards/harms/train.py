@@ -25,7 +25,7 @@ SHARE = 0.2
 """Of texts in which a category is, among those that the probabilities are calibrated for."""
 ALARMS = 0.01
 """Share of plain texts that a threshold may flag, on the rows for calibration."""
-EPOCHS = 6
+EPOCHS = 16
 _EACH = 8
 """Windows of one plain text that are trained on."""
 _WITHIN = 0.7
@@ -117,7 +117,7 @@ def _answers(reading: Reading, truth: float) -> Any:
 
 def _weight(example: Example, category: str) -> float:
     """Plain rows are many; toxic and harmful ones count more."""
-    return 3.0 if example.truth[category] >= 0.5 else 1.0
+    return 12.0 if example.truth[category] >= 0.5 else 1.0
 
 
 def _counts(examples: Sequence[Example]) -> Mapping[str, dict[str, int]]:
