@@ -15,8 +15,9 @@ from typing import TypeVar
 from athanor.guards.arguments import readable, redact_json
 from athanor.guards.base import Guard
 from athanor.guards.judge import Judge
+from athanor.guards.marks import Marks, carrying
 from athanor.guards.policy import Going
-from athanor.guards.redact import Edit, Moves, Names, redact
+from athanor.guards.redact import Names, redact
 from athanor.guards.run import Plan, Work
 from athanor.guards.stream import Holdback, Piece, findings_of
 from athanor.types import (
@@ -32,9 +33,7 @@ from athanor.types import (
     Origin,
     ReasoningDelta,
     TextDelta,
-    TokenLogprob,
     ToolCallDelta,
-    Usage,
 )
 
 M = TypeVar("M", Cited, Graded)
@@ -48,15 +47,6 @@ class _RefusedError(Exception):
 class _Call:
     arguments: list[str] = field(default_factory=list)
     signature: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Odds:
-    """Log-probabilities of the tokens `start:end` of the text as it came."""
-
-    start: int
-    end: int
-    tokens: tuple[TokenLogprob, ...]
 
 
 class Outgoing:
@@ -84,12 +74,7 @@ class Outgoing:
         self._base = 0
         """Where the text of `_text` begins in the whole."""
         self._length = 0
-        self._given = 0
-        """So much of the text as it came is decided."""
-        self._moves = Moves()
-        self._edits: list[Edit] = []
-        self._marks: list[Cited | Graded] = []
-        self._odds: list[_Odds] = []
+        self._marks = Marks()
         self._thought: Holdback | None = None
         self._thought_changed = False
         self._calls: dict[int, _Call] = {}
@@ -101,7 +86,7 @@ class Outgoing:
         async with aclosing(events):
             async for event in events:
                 try:
-                    made = _carrying(event.usage, await self._made(event))
+                    made = carrying(event.usage, await self._made(event))
                 except _RefusedError:
                     self._close()
                     yield Finished(reason=FinishReason.FILTERED, usage=event.usage)
@@ -132,13 +117,13 @@ class Outgoing:
                 made += [*await self._rest(), *self._calling(event)]
             case Cited():
                 citation = await self._quoted(event.citation)
-                self._marks.append(replace(event, citation=citation, usage=NO_USAGE))
-                made += self._marked()
+                self._marks.add(replace(event, citation=citation))
+                made += self._marks.sure()
             case Graded():
-                self._marks.append(replace(event, usage=NO_USAGE))
-                made += self._marked()
+                self._marks.add(event)
+                made += self._marks.sure()
             case Finished():
-                made += [*await self._rest(), *await self._called(), *self._marked()]
+                made += [*await self._rest(), *await self._called(), *self._marks.sure()]
                 await self._flags("".join(self._said), "answer")
                 await self._flags("".join(self._thoughts_said), "reasoning")
                 self._close()
@@ -154,10 +139,9 @@ class Outgoing:
             self._said.append(event.text)
         if not self._holding:
             self._length += len(event.text)
-            self._base = self._given = self._length
+            self._base = self._marks.given = self._length
             return [replace(event, usage=NO_USAGE)] if event.text or event.logprobs else []
-        if event.logprobs:
-            self._odds.append(_Odds(self._length, self._length + len(event.text), event.logprobs))
+        self._marks.weigh(self._length, event.text, event.logprobs)
         self._length += len(event.text)
         return self._passed(await self._text.feed(event.text))
 
@@ -171,34 +155,10 @@ class Outgoing:
         return made
 
     def _passed(self, piece: Piece) -> list[Event]:
-        self._given = self._base + piece.end
-        for edit in piece.edits:
-            moved = replace(edit, start=edit.start + self._base, end=edit.end + self._base)
-            self._moves.add(moved)
-            self._edits.append(moved)
-        made: list[Event] = []
-        if piece.text:
-            made.append(TextDelta(text=piece.text, logprobs=self._sure_odds()))
-        return [*made, *self._marked()]
-
-    def _sure_odds(self) -> tuple[TokenLogprob, ...]:
-        """Of the tokens that were given out as they came: the others would tell what was taken out."""
-        if not self._odds:
-            return ()
-        sure = [odds for odds in self._odds if odds.end <= self._given]
-        self._odds = self._odds[len(sure) :]
-        untouched = (o for o in sure if not any(e.start < o.end and o.start < e.end for e in self._edits))
-        return tuple(token for odds in untouched for token in odds.tokens)
-
-    def _marked(self) -> list[Event]:
-        """Citations and grades whose text was given out, at their places in what was given out."""
-        if not self._marks:
-            return []
-        sure = [mark for mark in self._marks if mark.end <= self._given]
-        self._marks = [mark for mark in self._marks if mark.end > self._given]
-        if not self._edits:
-            return [*sure]
-        return [replace(m, start=self._moves.start(m.start), end=self._moves.end(m.end)) for m in sure]
+        self._marks.given = self._base + piece.end
+        self._marks.edited(piece.edits, self._base)
+        made: list[Event] = [TextDelta(text=piece.text, logprobs=self._marks.odds())] if piece.text else []
+        return [*made, *self._marks.sure()]
 
     async def _quoted(self, citation: Citation) -> Citation:
         quote = await self._cleaned(citation.quote, "answer.citation")
@@ -304,12 +264,3 @@ class Outgoing:
         """Tell the trace."""
         with self._going.ctx.span.child("guards", direction="out", policy=self._going.policy.name) as span:
             span.set(**self._work.attributes())
-
-
-def _carrying(usage: Usage, events: list[Event]) -> list[Event]:
-    """The events, the first of them with what was used."""
-    if usage is NO_USAGE:
-        return events
-    if not events:
-        return [TextDelta(text="", usage=usage)]
-    return [replace(events[0], usage=usage), *events[1:]]
