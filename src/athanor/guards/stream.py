@@ -3,8 +3,10 @@
 Two kinds of guards look. Those with a finite `reach` see the text at every step, and decide about a character once
 nothing that follows can change their mind: `reach` characters later, or earlier where the guard has a method
 `pending(text) -> int`, which says how many of the last characters of `text` could still belong to a match that is not
-complete. The others see whole sentences, one at a time. Where one sentence ends is a matter of the text alone, never
-of how it arrived.
+complete. What such a guard sees begins some way before what is not given out yet; one that would read that otherwise
+than in its place has a method `lead(text, at) -> str`, which gives what has to stand before the characters from `at`
+on, such as the fence of a block of code that is open there. The others see whole sentences, one at a time. Where one
+sentence ends is a matter of the text alone, never of how it arrived.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ Settle = Callable[[Sequence[tuple[Finding, str]]], Awaitable[None]]
 """Told of findings that are sure, each with its characters, before anything that follows them is given out. Spans count
 the characters of the whole text. May raise `BlockedError`."""
 
+_KEPT = 4096
+"""Characters that no window holds any more are let go in lots of so many."""
 LONGEST = 800
 """Characters after which a sentence is cut, whatever it says."""
 
@@ -76,6 +80,8 @@ class Holdback:
         self._cut = 0
         """Up to here, whole sentences were looked at."""
         self._told = 0
+        self._leads: dict[str, str] = {}
+        """Guard → what it wants before `_text`."""
         self._found: list[Finding] = []
         """Of sentences, as far as they are not given out."""
 
@@ -124,11 +130,23 @@ class Holdback:
 
     async def _windows(self) -> list[Finding]:
         found: list[Finding] = []
-        for reach in sorted({reach for _, reach in self._near}):
+        groups: dict[tuple[int, str], list[Guard]] = {}
+        for guard, reach in self._near:
             start = self._window(reach)
-            asked = [guard for guard, its in self._near if its == reach]
-            found += [self._moved(f, self._base + start) for f in await self._look(self._text[start:], asked)]
+            groups.setdefault((start, self._lead(guard, start)), []).append(guard)
+        for (start, lead), guards in groups.items():
+            by = self._base + start - len(lead)
+            found += [self._moved(f, by) for f in await self._look(lead + self._text[start:], guards)]
         return found
+
+    def _lead(self, guard: Guard, at: int) -> str:
+        """What `guard` wants before a window that begins at `at`."""
+        lead = getattr(guard, "lead", None)
+        if lead is None:
+            return ""
+        before = self._leads.get(guard.name, "")
+        said: str = lead(before + self._text, len(before) + at)
+        return said
 
     def _window(self, reach: int) -> int:
         """Where to begin to look, so that everything from `_done` on is seen as in the whole text."""
@@ -168,7 +186,8 @@ class Holdback:
         """Let go of what no window can hold any more."""
         keep = min([self._window(reach) for _, reach in self._near], default=self._done - self._base)
         keep = min(keep, self._cut - self._base if self._far else keep)
-        if keep > 4096:
+        if keep > _KEPT:
+            self._leads = {guard.name: self._lead(guard, keep) for guard, _ in self._near}
             self._text = self._text[keep:]
             self._base += keep
 

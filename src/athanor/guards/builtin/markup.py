@@ -96,6 +96,17 @@ class MarkupGuard:
         """How many of the last characters of `text` may still become something that acts."""
         return of_markup(text)
 
+    @staticmethod
+    def lead(text: str, at: int) -> str:
+        """What makes the characters of `text` from `at` on read as they do there: the fence or the ticks of code that
+        is open, and something before what does not begin a line."""
+        line = "" if at == 0 or text[at - 1] == "\n" else "."
+        if "`" in text or "~~~" in text:
+            for match in _CODE.finditer(text):
+                if match.start() < at < match.end():
+                    return f"{match['fence']}\n{line}" if match["fence"] else f"{match['ticks']}."
+        return line
+
     async def check(self, subject: Subject, origin: Origin, ctx: Context) -> Verdict:
         """Everything in `subject` that would act, with what stands in code as mere findings that change nothing."""
         text = subject.text
