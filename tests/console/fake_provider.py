@@ -7,7 +7,7 @@ import base64
 import hashlib
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,8 +36,8 @@ class FakeProvider:
     signing: Any = None
     """Another key than the one it publishes."""
     kid: str | None = None
-    token: str | None = None
-    """In place of one that is made."""
+    forge: Callable[[str], str] | None = None
+    """Makes a token of a nonce, in place of `make`."""
     asked: dict[str, dict[str, str]] = field(default_factory=dict)
     """Code → what its sign-in was begun with."""
     calls: list[str] = field(default_factory=list)
@@ -78,16 +78,20 @@ class FakeProvider:
         )
         if asked is None or not good:
             return JSONResponse({"error": "invalid_grant"}, status_code=400)
-        return JSONResponse({"token_type": "Bearer", "id_token": self.token or self.make(asked["nonce"])})
+        return JSONResponse({"token_type": "Bearer", "id_token": (self.forge or self.make)(asked["nonce"])})
 
     def make(self, nonce: str) -> str:
         """An id token."""
-        now = int(time.time())
-        usual = {"iss": self.url, "aud": CLIENT, "iat": now, "exp": now + 300, "nonce": nonce}
-        claims = {name: value for name, value in (usual | self.claims).items() if value is not None}
+        claims = self.said(nonce)
         header = {"alg": self.algorithm, "kid": self.kid or self.key.kid}
         registry = jws.JWSRegistry(algorithms=EVERY)
         return jwt.encode(header, claims, self.signing or self.key, algorithms=EVERY, registry=registry)
+
+    def said(self, nonce: str) -> dict[str, Any]:
+        """The claims."""
+        now = int(time.time())
+        usual = {"iss": self.url, "aud": CLIENT, "iat": now, "exp": now + 300, "nonce": nonce}
+        return {name: value for name, value in (usual | self.claims).items() if value is not None}
 
     def _is_client(self, request: Request, fields: dict[str, str]) -> bool:
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
