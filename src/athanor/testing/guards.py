@@ -23,8 +23,6 @@ from athanor.guards.normalise import subject_of
 from athanor.testing.engines import context
 from athanor.types import Context, Decision, Finding, Origin
 
-pytestmark = pytest.mark.anyio
-
 _CATEGORY = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*(\.\*)?|\*")
 HOSTILE = (
     "",
