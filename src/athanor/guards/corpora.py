@@ -115,12 +115,14 @@ def _bipia(data: Path) -> Iterator[Row]:
     folder = data / "safety/bipia"
     for name in ("text", "code"):
         kinds = json.loads((folder / f"{name}_attack_train.json").read_text(encoding="utf-8"))
-        held = set(sorted(kinds, key=lambda kind: drawn(f"bipia:{kind}"))[: len(kinds) // 3])
+        apart = set(sorted(kinds, key=lambda kind: drawn(f"bipia:{kind}"))[: len(kinds) // 3])
         for kind, texts in kinds.items():
             for text in texts:
                 about_reply = bool(_REPLY.search(text.split("\n", 1)[0]))
                 user = 1 if about_reply else -1
-                yield Row(text=text, user=user, document=1, source="bipia", family=f"{name}: {kind}", held=kind in held)
+                yield Row(
+                    text=text, user=user, document=1, source="bipia", family=f"{name}: {kind}", held=kind in apart
+                )
     for name in ("email", "table", "code"):
         for number, line in enumerate(_lines(folder / f"{name}_train.jsonl")):
             text = line["context"] if isinstance(line["context"], str) else "\n".join(line["context"])

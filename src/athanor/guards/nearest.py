@@ -60,7 +60,8 @@ def known(rows: Sequence[Row], vectors: WordVectors) -> Nearest:
     """The attacks among `rows` that are attacks wherever they stand, at most `_MOST`."""
     chosen = sorted((row for row in rows if row.user == 1), key=lambda row: drawn(row.text))
     chosen.sort(key=lambda row: row.source == "grammar")
-    found, names = [], []
+    found: list[Any] = []
+    names: list[str] = []
     for row in chosen:
         reading = read(row.text[:2000], vectors)
         if reading is None or len(found) >= _MOST:
