@@ -2,13 +2,13 @@
 
     python bench/streams.py [--quick] [--json] [--tagger]
 
-1,000 made-up answers (seed 5), most of 40 to 300 characters, some of a thousand, with names, addresses, numbers with check digits, keys, links,
-code and tables. Each goes through a `Holdback` with the guards of the product once for every place where it can be cut
-in two, once character by character, and in 20 random cuts into many pieces. The measure is the redaction of the whole
-text at once: since what is given out is never taken back, a stream that ends as that has let out no character of a
-redacted span at any moment (`leaks` counts the others, and `mismatches` those that took out more, too). Beside it: the
-same with every piece redacted on its own, which is what a filter without hold-back does (`alone`, a tenth of the
-cuts).
+1,000 made-up answers (seed 5), most of 40 to 300 characters, some of a thousand, with names, addresses, numbers with
+check digits, keys, links, code and tables. Each goes through a `Holdback` with the guards of the product once for every
+place where it can be cut in two, once character by character, and in 20 random cuts into many pieces. The measure is
+the redaction of the whole text at once: since what is given out is never taken back, a stream that ends as that has let
+out no character of a redacted span at any moment (`leaks` counts the others, and `mismatches` those that took out more,
+too). Beside it: the same with every piece redacted on its own, which is what a filter without hold-back does (`alone`,
+a tenth of the cuts).
 
 `held` is how many characters wait after each character that came. Names are found by the model with `--tagger`, which
 takes an hour; without, by forms alone. `--quick` takes 60 texts.

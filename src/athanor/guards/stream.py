@@ -209,9 +209,8 @@ def sentence(text: str, start: int, *, last: bool) -> int | None:
         point = text[match.start()] == "."
         if match.end() > most:
             break
-        if point and (
-            text[match.end()].isdigit() or _SHORT.search(text, max(start, match.start() - 24), match.start())
-        ):
+        before = text[max(start, match.start() - 24) : match.start()]
+        if point and (text[match.end()].isdigit() or _SHORT.search(before)):
             continue
         return match.end()
     if len(text) > most:
