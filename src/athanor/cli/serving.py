@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -69,7 +69,7 @@ def listen(settings: Settings) -> socket.socket:
 class _Server(uvicorn.Server):
     """A server that says when it listens."""
 
-    def __init__(self, app: ASGIApp, max_connections: int) -> None:
+    def __init__(self, app: ASGIApp, max_connections: int, at_end: Callable[[], Awaitable[None]]) -> None:
         # The lifespan is ours: `open_app` outlives every request.
         config = uvicorn.Config(
             app,
@@ -85,10 +85,16 @@ class _Server(uvicorn.Server):
         )
         super().__init__(config)
         self.listens = anyio.Event()
+        self._at_end = at_end
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listens.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        # Here and not behind it: uvicorn raises the signal again when it is done, and SIGTERM then ends the process.
+        await self._at_end()
 
 
 async def serve(
@@ -113,7 +119,7 @@ async def serve(
             if settings.traces.otlp_url is not None:
                 _export(app, group)
             http = create_app(app)
-            server = _Server(front(http), settings.server.max_connections)
+            server = _Server(front(http), settings.server.max_connections, partial(_note_head, app))
             group.start_soon(_until_stopped, server, bound, group.cancel_scope)
             await server.listens.wait()
             _announce(home, url, app.instance)
@@ -126,7 +132,6 @@ async def serve(
             if console:
                 await group.start(_console, app, http)
             task_status.started(url)
-            group.start_soon(_note_at_end, app)
 
 
 def _export(app: App, group: TaskGroup) -> None:
@@ -151,12 +156,9 @@ async def _collect_daily(app: App) -> None:
         await anyio.sleep(86_400)
 
 
-async def _note_at_end(app: App) -> None:
-    try:
-        await anyio.sleep_forever()
-    finally:
-        with anyio.CancelScope(shield=True), suppress(AthanorError):
-            await to_thread.run_sync(Anchors(app.store, app.settings.home).note)
+async def _note_head(app: App) -> None:
+    with anyio.CancelScope(shield=True), suppress(AthanorError):
+        await to_thread.run_sync(Anchors(app.store, app.settings.home).note)
 
 
 async def _until_stopped(server: _Server, bound: socket.socket, scope: anyio.CancelScope) -> None:
