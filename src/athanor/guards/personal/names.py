@@ -17,8 +17,6 @@ from athanor.guards.personal.features import CALLED, read
 from athanor.guards.personal.lexicon import COMMON, PARTICLES
 from athanor.types import Tagging
 
-_OPEN = frozenset({"pii.place", "pii.age"})
-"""What may be part of a name as well."""
 # Places of labels in a tagging: those of the catalogue's `rampart-q4`.
 _PHONE, _PASSPORT, _LICENCE = 3, 9, 10
 _STREET = (11, 12, 13)
@@ -105,7 +103,10 @@ def named_by(
         weights: of `FEATURES`.
         least: score from which a word is part of a name.
     """
-    held = [(s.start, s.end) for s in known if s.score >= 0.5 and s.category not in _OPEN]
+    # A postcode or a town may be part of a name as well; in a web address nothing is one.
+    held = [
+        (s.start, s.end) for s in known if s.category == "pii.url" or (s.score >= 0.5 and s.category != "pii.place")
+    ]
     scored = {word.place: likely(word.features, weights) for word in read(text, tagging)}
     taken = set(_touched(tagging, held))
     scored = {place: score for place, score in scored.items() if place not in taken}
