@@ -53,7 +53,7 @@ SECRETS = {
 }
 
 
-@pytest.mark.parametrize("secret", SECRETS, ids=lambda s: s[:9])
+@pytest.mark.parametrize("secret", SECRETS, ids=[f"{n}-{c}" for n, c in enumerate(SECRETS.values())])  # some are random
 def test_a_secret_is_found_to_the_character(secret: str) -> None:
     for before, after in (
         ("", ""),
