@@ -10,7 +10,7 @@ from athanor.engines import LocalSettings, Tagger
 from athanor.engines.adapters.tagger import OnnxTagger
 from athanor.errors import AthanorError, MissingExtraError
 from athanor.guards.parts import Parts
-from athanor.guards.personal import CATEGORIES, find, find_all
+from athanor.guards.personal import CATEGORIES, find_all
 from athanor.guards.personal.phone import REGIONS
 from athanor.guards.subject import Subject
 from athanor.models import resolve_tagger
@@ -57,10 +57,7 @@ class PersonalGuard:
     async def check(self, subject: Subject, origin: Origin, ctx: Context) -> Verdict:
         if not any(char.isalnum() for char in subject.plain):
             return NOTHING_FOUND
-        if self._tagger is None:
-            found = find(subject, regions=self._regions)
-        else:
-            found = await find_all(subject, self._tagger, regions=self._regions)
+        found = await find_all(subject, self._tagger, regions=self._regions)
         return Verdict(findings=tuple(found)) if found else NOTHING_FOUND
 
     async def aclose(self) -> None:

@@ -65,15 +65,19 @@ _LONGEST = 19
 _SHORTEST = 8
 
 
-def numbers(text: str) -> Iterator[Number]:
+def numbers(text: str, wanted: Callable[[tuple[int, ...]], bool]) -> Iterator[Number]:
     """Every run of neighbouring groups of digits with 8 to 19 digits in all.
 
     Groups are parted by one space, full stop, slash or hyphen, and the separators of one number are of one or two
     kinds.
     A number is not part of a word or of a longer decimal number.
+
+    Args:
+        wanted: asked of each run's shape, before anything else is made of it.
     """
     for run in _RUN.finditer(text):
         groups = [match.span() for match in _GROUP.finditer(text, run.start(), run.end())]
+        sizes = tuple(end - start for start, end in groups)
         for first, (start, _) in enumerate(groups):
             total = 0
             for last in range(first, min(first + _MOST_GROUPS, len(groups))):
@@ -81,7 +85,7 @@ def numbers(text: str) -> Iterator[Number]:
                 total += right - left
                 if total > _LONGEST:
                     break
-                if total < _SHORTEST:
+                if total < _SHORTEST or not wanted(sizes[first : last + 1]):
                     continue
                 taken = groups[first : last + 1]
                 separators = "".join(text[e] for _, e in taken[:-1])
@@ -89,7 +93,7 @@ def numbers(text: str) -> Iterator[Number]:
                     break
                 yield Number(
                     digits="".join(text[s:e] for s, e in taken),
-                    shape=tuple(e - s for s, e in taken),
+                    shape=sizes[first : last + 1],
                     separators=separators,
                     start=start,
                     end=right,

@@ -56,8 +56,8 @@ def issued(digits: str) -> bool:
 
 def find(text: str) -> Iterator[Span]:
     """Card numbers, in one piece or in groups. Near a word such as `card`, the check digit alone is enough."""
-    for number in numbers(text):
-        if not (12 <= len(number.digits) <= 19 and _grouped(number) and luhn(number.digits)):
+    for number in numbers(text, _shaped):
+        if not (_parted(number) and luhn(number.digits)):
             continue
         near = named(text, number.start, number.end, _WORDS)
         if issued(number.digits):
@@ -71,10 +71,11 @@ def find(text: str) -> Iterator[Span]:
         yield Span(category=CATEGORY, start=number.start, end=number.end, score=score, reason=reason)
 
 
-def _grouped(number: Number) -> bool:
-    """As cards are written: in one piece, or in groups of three to seven with one kind of separator (not a slash)."""
-    if len(number.shape) == 1:
-        return True
-    return (
-        len(set(number.separators)) == 1 and number.separators[0] != "/" and all(3 <= n <= 7 for n in number.shape[:-1])
-    )
+def _shaped(shape: tuple[int, ...]) -> bool:
+    """In one piece, or in groups of three to seven digits."""
+    return 12 <= sum(shape) <= 19 and (len(shape) == 1 or all(3 <= size <= 7 for size in shape[:-1]))
+
+
+def _parted(number: Number) -> bool:
+    """As cards are written: with one kind of separator, which is no slash."""
+    return not number.separators or (len(set(number.separators)) == 1 and number.separators[0] != "/")

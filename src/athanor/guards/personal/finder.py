@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+
+from anyio import to_thread
 
 from athanor.engines import Tagger
 from athanor.guards.normalise import subject_of
@@ -25,7 +28,7 @@ from athanor.guards.personal import (
 from athanor.guards.personal.address import grown
 from athanor.guards.personal.base import Recogniser, Span
 from athanor.guards.personal.merge import merge
-from athanor.guards.personal.names import WEIGHTS, named_by, worth_tagging
+from athanor.guards.personal.names import LONG, WEIGHTS, named_by, worth_tagging
 from athanor.guards.subject import Subject
 from athanor.types import Decision, Finding, Tagging
 
@@ -58,15 +61,20 @@ def find(text: str | Subject, *, regions: Sequence[str] = phone.REGIONS) -> list
     return _findings(subject, spans_of(subject.plain, regions=regions))
 
 
-async def find_all(text: str | Subject, tagger: Tagger, *, regions: Sequence[str] = phone.REGIONS) -> list[Finding]:
-    """As `find`, with names, streets and places by a model.
+async def find_all(
+    text: str | Subject, tagger: Tagger | None, *, regions: Sequence[str] = phone.REGIONS
+) -> list[Finding]:
+    """As `find`, with names, streets and places by a model, where there is one; long texts are searched in a thread.
 
     Raises:
         AthanorError: the model cannot be used now.
     """
     subject = _prepared(text)
     tagging = await _tagged(subject.plain, tagger)
-    return _findings(subject, spans_of(subject.plain, tagging, regions=regions))
+    search = partial(spans_of, subject.plain, tagging, regions=regions)
+    # A second of work for a hundred thousand characters, more if they mean ill: others are served meanwhile.
+    spans = search() if len(subject.plain) <= LONG else await to_thread.run_sync(search)
+    return _findings(subject, spans)
 
 
 def spans_of(
@@ -88,10 +96,10 @@ def spans_of(
     return grown(text, merge(text, spans))
 
 
-async def _tagged(text: str, tagger: Tagger) -> Tagging | None:
+async def _tagged(text: str, tagger: Tagger | None) -> Tagging | None:
     """The words that the model has read, with their places in `text`; `None` where there is nothing to read."""
-    parts = worth_tagging(text)
-    if not parts:
+    parts = worth_tagging(text) if tagger is not None else []
+    if tagger is None or not parts:
         return None
     words: list[tuple[int, int]] = []
     scores: list[tuple[float, ...]] = []

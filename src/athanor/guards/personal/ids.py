@@ -161,9 +161,17 @@ for _each in KINDS:
     _LENGTHS[_each.length].append(_each)
 
 
+_SHAPES = frozenset(shape for kind in KINDS for shape in kind.shapes)
+
+
+def _shaped(shape: tuple[int, ...]) -> bool:
+    """In one piece, or grouped as some country does."""
+    return len(shape) == 1 or shape in _SHAPES
+
+
 def find(text: str) -> Iterator[Span]:
     """Numbers whose check digits agree and that are written or named as what they are."""
-    for number in numbers(text):
+    for number in numbers(text, _shaped):
         for kind in _LENGTHS.get(len(number.digits), ()):
             score = _score(text, number, kind)
             if score:
