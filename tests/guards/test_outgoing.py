@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from athanor.guards import Chain
+from athanor.guards import Chain, outgoing
 from athanor.store import Store
 from athanor.testing import PhraseGuard
 from athanor.types import (
@@ -36,6 +37,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store = Store.open(f"sqlite:///{tmp_path / 'a.db'}", blobs=tmp_path / "blobs")
     yield store
     store.close()
+
+
+@pytest.fixture(autouse=True)
+def every_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece is looked at as it comes, whatever that costs, so that nothing rests on the clock."""
+    monkeypatch.setattr(outgoing, "SHARE", math.inf)
 
 
 async def answered(checks: Chain, *events: Event, streamed: bool = True) -> list[Event]:
@@ -81,6 +88,17 @@ async def test_a_secret_goes_whole_and_usage_stays_right(tmp_path: Path) -> None
     assert used(out) == used(events)
     assert isinstance(out[-1], Finished)
     assert out[-1].reason is FinishReason.STOP
+
+
+async def test_pieces_of_a_fast_model_are_looked_at_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outgoing, "SHARE", 1e-9)
+    guard = PhraseGuard(PHRASES)
+    checks = chain(tmp_path, guards=[guard])
+    events = [*words("The password is hunter2 and nothing else. " * 20), Finished(usage=one())]
+    out = await answered(checks, *events)
+    assert text_of(out) == "The password is [SECRET] and nothing else. " * 20
+    assert used(out) == used(events)
+    assert len(guard.calls) < 10
 
 
 async def test_usage_is_never_held_back(tmp_path: Path) -> None:

@@ -185,8 +185,8 @@ class _Run:
         found = self._known.get(place)  # a talk's history is in every one of its requests
         if found is None:
             plan = self._plan(policy, origin)
-            made, whole = await self._chain.runner.decided(text, origin, ctx, plan, plan.guards, Work())
-            self.report.failures += not whole
+            made, failed = await self._chain.runner.decided(text, origin, ctx, plan, plan.guards, Work())
+            self.report.failures += len(failed)
             found = [finding for finding in made if finding.category != FAILED]
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()

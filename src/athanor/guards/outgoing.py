@@ -6,11 +6,11 @@ end, and hold nothing up. Arguments of tool calls are looked at whole: half a ca
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from athanor.guards.arguments import readable, redact_json
 from athanor.guards.base import Guard
@@ -36,7 +36,8 @@ from athanor.types import (
     ToolCallDelta,
 )
 
-M = TypeVar("M", Cited, Graded)
+SHARE = 0.1
+"""Of the time of a stream that guards may take while text comes; at its end all of it is looked at."""
 
 
 class _RefusedError(Exception):
@@ -75,6 +76,10 @@ class Outgoing:
         """Where the text of `_text` begins in the whole."""
         self._length = 0
         self._marks = Marks()
+        self._waiting: list[str] = []
+        """Pieces of text that were not looked at yet."""
+        self._next = 0.0
+        """When to look at them."""
         self._thought: Holdback | None = None
         self._thought_changed = False
         self._calls: dict[int, _Call] = {}
@@ -143,13 +148,26 @@ class Outgoing:
             return [replace(event, usage=NO_USAGE)] if event.text or event.logprobs else []
         self._marks.weigh(self._length, event.text, event.logprobs)
         self._length += len(event.text)
-        return self._passed(await self._text.feed(event.text))
+        self._waiting.append(event.text)
+        if time.perf_counter() < self._next:
+            return []
+        return self._passed(await self._fed())
+
+    async def _fed(self, *, last: bool = False) -> Piece:
+        """What is sure, once all that has come was looked at."""
+        text, self._waiting = "".join(self._waiting), []
+        began = time.perf_counter()
+        piece = await self._text.feed(text, last=last)
+        ended = time.perf_counter()
+        # A fast model's pieces are looked at together, so that looking never takes more than a share of the time.
+        self._next = ended + (ended - began) / SHARE
+        return piece
 
     async def _rest(self) -> list[Event]:
         """What is left of the text, before something else begins or the answer ends."""
         if self._base == self._length:
             return []
-        made = self._passed(await self._text.feed("", last=True))
+        made = self._passed(await self._fed(last=True))
         self._base = self._length
         self._text = self._holdback("answer")
         return made

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from copy import copy
 from dataclasses import dataclass, field, replace
 
@@ -113,6 +113,21 @@ class Looked:
     remembered: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is remembered of one text by one plan."""
+
+    findings: tuple[Finding, ...] = ()
+    asked: frozenset[str] = frozenset()
+    """Guards that could answer; the others are asked again."""
+
+    def and_(self, findings: Sequence[Finding], asked: Set[str]) -> _Known:
+        return _Known((*self.findings, *findings), self.asked | asked)
+
+
+_NOTHING = _Known()
+
+
 class Runner:
     """Runs guards, and remembers what they found.
 
@@ -126,7 +141,7 @@ class Runner:
         self._remembered = remembered
         self._timeout = timeout
         self._longest = longest
-        self._known: OrderedDict[tuple[bytes, Origin, int], tuple[Finding, ...]] = OrderedDict()
+        self._known: OrderedDict[tuple[bytes, Origin, int], _Known] = OrderedDict()
         self._plans: dict[int, Plan] = {}
         self._told: dict[str, float] = {}
         self._seconds = metrics.histogram("athanor_guard_seconds", "One guard on one text.", ("guard",), _BUCKETS)
@@ -137,30 +152,32 @@ class Runner:
     async def look(self, text: str, origin: Origin, ctx: Context, plan: Plan, work: Work) -> Looked:
         """Everything that follows from `text` by `plan`."""
         work.texts += 1
-        key = None
-        found: tuple[Finding, ...] | None = None
+        key, known = None, _NOTHING
         if self._remembered and plan.lasting:
             digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
             key = (digest, origin, id(plan))
-            found = self._known.get(key)
-            if found is not None:
+            if (found := self._known.get(key)) is not None:
                 self._known.move_to_end(key)
                 self._hits.add()
-                if not plan.contextual:
-                    work.remembered += 1
-                    work.count(found)
-                    return Looked(findings=found, remembered=True)
-        remembered = found is not None
-        findings = list(found or ())
-        for guards, lasting in ((() if remembered else plan.lasting, True), (plan.contextual, False)):
-            if guards:
-                some, whole = await self.decided(text, origin, ctx, plan, guards, work)
-                findings += some
-                if lasting and whole and key is not None:
-                    self._remember(key, tuple(some), plan)
+                known = found
+        lasting = [guard for guard in plan.lasting if guard.name not in known.asked] if known.asked else plan.lasting
+        if not lasting and not plan.contextual:
+            work.remembered += 1
+            work.count(known.findings)
+            return Looked(findings=known.findings, remembered=True)
+        findings = [*known.findings]
+        if lasting:
+            some, failed = await self.decided(text, origin, ctx, plan, lasting, work)
+            findings += some
+            if key is not None:
+                kept = [finding for finding in some if finding.category != FAILED]
+                asked = {guard.name for guard in lasting} - failed
+                self._remember(key, known.and_(kept, asked), plan)
+        if plan.contextual:
+            findings += (await self.decided(text, origin, ctx, plan, plan.contextual, work))[0]
         findings.sort(key=lambda finding: (finding.start, finding.end))
         work.count(findings)
-        return Looked(findings=tuple(findings), remembered=remembered)
+        return Looked(findings=tuple(findings), remembered=not lasting)
 
     async def raw(self, guard: Guard, subject: Subject, origin: Origin, ctx: Context) -> tuple[list[Finding], float]:
         """What `guard` itself says, and how many seconds it took.
@@ -183,32 +200,32 @@ class Runner:
         self._known.clear()
         self._plans.clear()
 
-    def _remember(self, key: tuple[bytes, Origin, int], findings: tuple[Finding, ...], plan: Plan) -> None:
+    def _remember(self, key: tuple[bytes, Origin, int], known: _Known, plan: Plan) -> None:
         self._plans[key[2]] = plan  # kept alive, so that its id stays its own
-        self._known[key] = findings
+        self._known[key] = known
         if len(self._known) > self._remembered:
             self._known.popitem(last=False)
 
     async def decided(
         self, text: str, origin: Origin, ctx: Context, plan: Plan, guards: Sequence[Guard], work: Work
-    ) -> tuple[list[Finding], bool]:
-        """What follows from what `guards` find in `text`, and whether all of them could work."""
+    ) -> tuple[list[Finding], frozenset[str]]:
+        """What follows from what `guards` find in `text`, and the names of those that failed."""
         found: list[Finding] = []
-        whole = True
+        failed: set[str] = set()
         for start, piece in self.pieces(text):
             subject = subject_of(piece) if len(piece) < LARGE else await to_thread.run_sync(subject_of, piece)
             for guard in guards:
                 try:
                     raw, seconds = await self.raw(guard, subject, origin, ctx)
                 except Exception as error:  # whatever a plug-in does, the policy says what follows
-                    whole = False
+                    failed.add(guard.name)
                     raw, seconds = [self._failed(guard, error, piece, plan)], 0.0
                     found += [_moved(one, start) for one in raw]
                     continue
                 work.seconds[guard.name] = work.seconds.get(guard.name, 0.0) + seconds
                 decided = [one for one in map(plan.rules.decided, raw) if one is not None]
                 found += [_moved(one, start) for one in decided]
-        return (_distinct(found) if len(text) > self._longest else found), whole
+        return (_distinct(found) if len(text) > self._longest else found), frozenset(failed)
 
     def pieces(self, text: str) -> list[tuple[int, str]]:
         """The parts of a text that are looked at one by one, each with its place."""
