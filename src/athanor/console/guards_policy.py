@@ -206,7 +206,7 @@ def _report(report: Mapping[str, Any], days: str) -> None:
         if report["failures"]:
             Tag("p", "a-small a-muted", text=f"Guards failed on {report['failures']} texts.")
         if report["findings"]:
-            with Tag("div", "a-scrollx"), Tag("table", "a-log"), Tag("tbody"):
+            with Tag("div", "a-scrollx"), Tag("table", "a-log is-list"), Tag("tbody"):
                 for row in report["findings"]:
                     with Tag("tr"):
                         with Tag("td", "is-tight"):

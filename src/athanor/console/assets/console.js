@@ -150,6 +150,7 @@
       const at = new Date(time.dateTime);
       time.textContent = (at.getFullYear() === new Date().getFullYear() ? clock : dated).format(at);
     });
+    own(".a-nav a[aria-current]").forEach((link) => link.scrollIntoView({ block: "nearest", inline: "center" }));
     own("dialog[data-modal]").forEach((dialog) => dialog.open || dialog.showModal());
     own("[data-focus]").forEach((element) => {
       if (element.matches("[data-escape]") && !element.closest("aside").contains(document.activeElement)) {
