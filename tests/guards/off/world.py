@@ -28,7 +28,7 @@ ENVIRONMENT = "environment-88b0"
 
 _FLEETING = frozenset({"requests", "traces", "guard_events", "responses", "cache_shadows", "attempts", "pseudonyms"})
 """Tables in which every request leaves something; what it leaves is looked at by its own test."""
-_CLOCKS = frozenset({"used_at", "last_used_at", "lease_until", "seen_at"})
+_CLOCKS = frozenset({"used_at", "last_active_at", "lease_until"})
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class World:
 
 def question(number: int) -> str:
     """Finds case `number`, and the closed document where that is not withheld."""
-    return f"What is the wage of the porter by case{number:03d}, note case{number:03d}?"
+    return f"What is the wage of the porter by case{number:03d}?"
 
 
 @asynccontextmanager
@@ -85,10 +85,10 @@ async def world(folder: Path, cases: Iterable[Case], patch: pytest.MonkeyPatch) 
     texts.mkdir(parents=True)
     for number, case in enumerate(cases):
         (texts / f"case{number:03d}.md").write_text(
-            f"# case{number:03d}\n\nNote case{number:03d}. {case.text} case{number:03d}\n"
+            f"# case{number:03d}\n\nThe wage of the porter by case{number:03d}. {case.text}\n"
         )
     (texts / "plan.md").write_text("# Plan\n\nThe porter opens the gate at seven.\n")
-    (texts / "pay.md").write_text(f"# The wage of the porter\n\nThe note says: the wage of the porter is {CLOSED}.\n")
+    (texts / "pay.md").write_text(f"# The wage of the porter\n\nWhat is the wage of the porter? It is {CLOSED}.\n")
     (folder / "vault").mkdir()
     (folder / "vault" / "safe.md").write_text(f"# Safe\n\nThe wage of the porter in the vault is {VAULT}.\n")
     settings = {
