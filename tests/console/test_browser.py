@@ -273,7 +273,7 @@ def test_logging_out_closes_the_open_page_too(tab: Tab, server: Server) -> None:
     log_in(tab, server)
     other = tab.page.context.new_page()
     other.goto(f"{server.url}/console/models")
-    other.get_by_role("button", name="Log out").click()
+    other.get_by_role("button", name="Sign out").click()
     other.get_by_text("The console is locked").wait_for()
     other.close()
     tab.page.wait_for_timeout(6_000)  # a socket asks at most every five seconds
