@@ -34,6 +34,8 @@ class Expired:
     responses: int = 0
     """Stored answers of `/v1/responses`."""
     guard_events: int = 0
+    pseudonyms: int = 0
+    """Of conversations that nobody went on with."""
 
 
 def expire(store: Store, settings: TraceSettings, now: float) -> Expired:
@@ -48,11 +50,12 @@ def expire(store: Store, settings: TraceSettings, now: float) -> Expired:
         requests=_all(store.requests.expire, min(now - settings.keep_ledger_days * DAY, month_of(now))),
         responses=store.responses.expire(),
         guard_events=_all(store.guard_events.expire, old),
+        pseudonyms=_all(store.vaults.expire, old),
     )
     if gone != Expired():
         log.info(
-            "expired %d traces, %d recorded texts, %d ledger rows, %d responses, %d guard events",
-            gone.traces, gone.contents, gone.requests, gone.responses, gone.guard_events,
+            "expired %d traces, %d recorded texts, %d ledger rows, %d responses, %d guard events, %d pseudonyms",
+            gone.traces, gone.contents, gone.requests, gone.responses, gone.guard_events, gone.pseudonyms,
         )  # fmt: skip
     return gone
 
@@ -74,6 +77,7 @@ def expire_before(store: Store, before: float, *, ledger: bool, now: float) -> E
         contents=_all(store.contents.expire, before),
         requests=_all(store.requests.expire, before) if ledger else 0,
         guard_events=_all(store.guard_events.expire, before),
+        pseudonyms=_all(store.vaults.expire, before),
     )
 
 
