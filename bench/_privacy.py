@@ -42,7 +42,8 @@ MEANS = {
 }
 """Label of the set → our categories that are right for it. NRP and TITLE have none."""
 STRUCTURED = (
-    "CREDIT_CARD", "US_SSN", "US_DRIVER_LICENSE", "IBAN_CODE", "EMAIL_ADDRESS", "PHONE_NUMBER", "IP_ADDRESS", "DOMAIN_NAME",
+    "CREDIT_CARD", "US_SSN", "US_DRIVER_LICENSE", "IBAN_CODE", "EMAIL_ADDRESS", "PHONE_NUMBER", "IP_ADDRESS",
+    "DOMAIN_NAME",
 )  # fmt: skip
 POINT = 0.25
 """A word's chance of being part of a name at which the guard works; misses cost more than false alarms."""

@@ -1,4 +1,4 @@
-"""What `privacy.py` compares with: usual regular expressions, Rampart alone, and spaCy's small model where it is installed."""
+"""What `privacy.py` compares with: usual regular expressions, Rampart alone, spaCy's small model if installed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _USUAL = {
     "iban": r"\b[A-Z]{2}\d{2}[A-Z0-9]{11,30}\b",
     "url": r"\bhttps?://[^\s<>\"')]+",
     "person": r"\b(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.? [A-Z]\w+(?: [A-Z]\w+)?",
-    "street": r"\b\d{1,5} (?:[A-Z]\w+ ){1,3}(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct)\b",
+    "street": r"\b\d{1,5} (?:[A-Z]\w+ ){1,3}(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Blvd|Court|Ct)\b",
 }
 
 
@@ -35,10 +35,11 @@ def usual() -> Finder:
 
 
 _LABELS = {
-    "GIVEN_NAME": "person", "SURNAME": "person", "EMAIL": "email", "PHONE": "phone", "URL": "url", "TAX_ID": "national_id",
-    "GOVERNMENT_ID": "national_id", "DRIVERS_LICENSE": "licence", "PASSPORT": "passport", "BANK_ACCOUNT": "account",
-    "ROUTING_NUMBER": "account", "BUILDING_NUMBER": "street", "STREET_NAME": "street", "SECONDARY_ADDRESS": "street",
-    "CITY": "place", "STATE": "place", "ZIP_CODE": "place",
+    "GIVEN_NAME": "person", "SURNAME": "person", "EMAIL": "email", "PHONE": "phone", "URL": "url",
+    "TAX_ID": "national_id", "GOVERNMENT_ID": "national_id", "DRIVERS_LICENSE": "licence",
+    "PASSPORT": "passport", "BANK_ACCOUNT": "account", "ROUTING_NUMBER": "account",
+    "BUILDING_NUMBER": "street", "STREET_NAME": "street", "SECONDARY_ADDRESS": "street", "CITY": "place",
+    "STATE": "place", "ZIP_CODE": "place",
 }  # fmt: skip
 _WINDOW, _OVERLAP, _THRESHOLD = 480, 64, 0.5
 

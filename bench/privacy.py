@@ -2,11 +2,11 @@
 
     ATHANOR_DATA=... python bench/privacy.py [--quick] [--json] [--fit]
 
-The weights that tell names are fitted on the rows of half of the templates, and figures are of the other half; then the
-other way round, so that every row is scored by weights that have not seen its template (`crossed`). `shipped` are the
-weights of the product, fitted on all rows by `--fit`: its figures flatter it. The recognisers of forms were written with
-the whole set at hand. Beside it: the recognisers alone, usual regular expressions, the same model under the logic of its
-own package, and spaCy's small model where it is installed.
+The weights that tell names are fitted on the rows of half of the templates, and figures are of the other half; then
+the other way round, so that every row is scored by weights that have not seen its template (`crossed`). `shipped` are
+the weights of the product, fitted on all rows by `--fit`: its figures flatter it. The recognisers of forms were
+written with the whole set at hand. Beside it: the recognisers alone, usual regular expressions, the same model under
+the logic of its own package, and spaCy's small model where it is installed.
 
 Recall is of labelled spans whose every letter and digit is in findings of a right category (`covered`; `touched` counts
 one character); precision is of findings at least half of which is labelled so. Findings count from the guard's own
