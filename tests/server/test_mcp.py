@@ -158,6 +158,16 @@ async def test_a_key_reaches_what_it_is_for(server: Inside) -> None:
     assert (await server.call("POST", "/mcp", files, {}))[0] == 403
 
 
+async def test_who_may_not_ask_still_searches(server: Inside) -> None:
+    _, auditor = server.key("auditor", RoleName.AUDITOR)
+    async with client(f"{server.url}/mcp", auditor) as agent:
+        assert not (await agent.call_tool("search", {"query": "heron", "knowledge_base": "birds"})).is_error
+        refused = await agent.call_tool("ask", {"question": "Where does the heron nest?"})
+        assert refused.is_error
+        assert "may not do this" in said(refused)
+    assert len(server.app.store.requests.list()) == 1  # the search
+
+
 async def test_what_is_wrong_is_said(server: Inside) -> None:
     _, ada = server.key("ada")
     async with client(f"{server.url}/mcp", ada) as agent:

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from athanor.governance import Right, may
-from athanor.server.rules import PROTECTED, RULES, TABLE, check_rules, endpoints
+from athanor.server.enforce import TABLE, check_rules, endpoints
+from athanor.server.rules import PROTECTED, RULES
 from athanor.types import Principal, RoleName, Scopes
 from tests.server.ruled import House, asked, opened
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from athanor.console.rules import ACTIONS, PAGES, REQUESTS
 from athanor.governance import Right, Rule
 from athanor.governance.roles import rights_of
-from athanor.server.rules import RULES
+from athanor.server.rules import RULES, TOOLS
 from athanor.types import RoleName
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "routes.md"
@@ -68,7 +68,9 @@ def text() -> str:
         ("Route", "Right", "Interface", "Of others"),
         ((f"`{route}`", _right(RULES[route]), RULES[route].door or "", _others(RULES[route])) for route in routes),
     )
-    lines += ["", "`*` stands for every method.", "", "## Console", "", "Whoever has a session; it carries no key."]
+    lines += ["", "`*` stands for every method."]
+    lines += _table(("Tool of `/mcp`", "Right"), ((f"`{name}`", _right(rule)) for name, rule in TOOLS.items()))
+    lines += ["", "## Console", "", "Whoever has a session; it carries no key."]
     lines += _table(("Page or request", "Right", "Of others"), [
         *_console(PAGES, "/console"), *_console(REQUESTS, "/console")
     ])  # fmt: skip

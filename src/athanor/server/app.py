@@ -39,9 +39,9 @@ from athanor.server import (
     vectors,
 )
 from athanor.server.door import Door, Express
+from athanor.server.enforce import Enforced, check_rules
 from athanor.server.errors import install_error_handlers
 from athanor.server.limits import BodyLimit, SameOrigin
-from athanor.server.rules import Enforced, check_rules
 from athanor.server.sse import JSON
 from athanor.types import EngineStatus
 

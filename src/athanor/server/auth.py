@@ -8,7 +8,7 @@ from fastapi import Header, Request
 
 from athanor.gateway import App
 from athanor.gateway.cache.directives import parse_cache_control
-from athanor.server.rules import identified
+from athanor.server.enforce import identified
 from athanor.types import CacheUse, Context, Principal, new_id
 
 ANY_USE = CacheUse()

@@ -32,8 +32,8 @@ from athanor.errors import (
 )
 from athanor.gateway import App
 from athanor.server.auth import cache_of
+from athanor.server.enforce import enforce, identified
 from athanor.server.errors import error_body, error_headers
-from athanor.server.rules import enforce, identified
 from athanor.server.sse import JSON
 from athanor.server.wire import Incoming, parse
 from athanor.types import Context, new_id

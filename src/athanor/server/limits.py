@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from athanor.errors import AthanorError, InputError, PermissionDeniedError, RequestTimeoutError, TooLargeError
 from athanor.gateway import App
 from athanor.server.door import BODY_SECONDS, read
+from athanor.server.enforce import enforce, refuse
 from athanor.server.errors import error_body
-from athanor.server.rules import enforce, refuse
 from athanor.server.sse import JSON
 from athanor.server.wire.decoding import check_json
 

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from athanor.errors import AthanorError, MissingExtraError, PermissionDeniedError
 from athanor.gateway import App
 from athanor.gateway.search import opened
-from athanor.server.rules import enforce, identified, refuse
+from athanor.server.enforce import enforce, identified, refuse
 from athanor.types import Context, new_id
 
 log = logging.getLogger(__name__)

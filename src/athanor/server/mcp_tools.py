@@ -32,9 +32,11 @@ from athanor import __version__
 from athanor.errors import AthanorError, InputError
 from athanor.gateway import App, handle
 from athanor.gateway.search import find, opened, reachable, read
+from athanor.governance import admit
 from athanor.server import mcp_schemas as schemas
 from athanor.server.answers import passage
 from athanor.server.mcp_results import failed, result, written
+from athanor.server.rules import TOOLS
 from athanor.server.wire import Incoming, parse
 from athanor.types import Citation, Cited, Context, Finished, Message, Request, Role, Started, TextDelta
 
@@ -109,8 +111,11 @@ class Tools:
     async def call(self, asked: Any, params: CallToolRequestParams) -> CallToolResult:
         """Call a tool. What went wrong is told to the model, which can do better."""
         try:
+            rule = TOOLS.get(params.name)
+            if rule is not None:
+                admit(rule, self._ctx.principal, self._ctx.key)
             raw = _raw(params)
-            match params.name:
+            match params.name if rule is not None else None:
                 case "search":
                     return await self._search(parse(SearchArguments, raw))
                 case "ask":

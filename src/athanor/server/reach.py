@@ -11,7 +11,7 @@ from fastapi import Request
 from athanor.errors import NotFoundError, PermissionDeniedError
 from athanor.gateway import App
 from athanor.governance import opens
-from athanor.server.rules import identified
+from athanor.server.enforce import identified
 from athanor.types import ApiKey, Reader
 
 
