@@ -42,7 +42,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture(autouse=True)
 def every_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each piece is looked at as it comes, whatever that costs, so that nothing rests on the clock."""
-    monkeypatch.setattr(outgoing, "SHARE", math.inf)
+    monkeypatch.setattr(outgoing, "CREDIT", math.inf)
 
 
 async def answered(checks: Chain, *events: Event, streamed: bool = True) -> list[Event]:
@@ -91,7 +91,8 @@ async def test_a_secret_goes_whole_and_usage_stays_right(tmp_path: Path) -> None
 
 
 async def test_pieces_of_a_fast_model_are_looked_at_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outgoing, "SHARE", 1e-9)
+    monkeypatch.setattr(outgoing, "SHARE", 0.0)
+    monkeypatch.setattr(outgoing, "CREDIT", 0.0)
     guard = PhraseGuard(PHRASES)
     checks = chain(tmp_path, guards=[guard])
     events = [*words("The password is hunter2 and nothing else. " * 20), Finished(usage=one())]
@@ -275,7 +276,7 @@ async def test_a_guard_that_fails_ends_an_answer_that_it_could_have_changed(tmp_
 _BITS = st.sampled_from(["hunter2", "hunter", "2", " ", "mail@example.org", "mail@", "word ", "the canary", "a", ". "])
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(bits=st.lists(_BITS, max_size=12), cuts=st.lists(st.integers(0, 120), max_size=8), whole=st.booleans())
 async def test_no_split_gives_anything_away(tmp_path: Path, bits: list[str], cuts: list[int], whole: bool) -> None:
     text = "".join(bits)

@@ -38,6 +38,10 @@ from athanor.types import (
 
 SHARE = 0.1
 """Of the time of a stream that guards may take while text comes; at its end all of it is looked at."""
+CREDIT = 0.05
+"""Seconds of it that they may take at once, so that short answers flow as well."""
+MOST = 0.02
+"""Seconds of one look that count: the first one of a process loads what it needs."""
 
 
 class _RefusedError(Exception):
@@ -78,8 +82,9 @@ class Outgoing:
         self._marks = Marks()
         self._waiting: list[str] = []
         """Pieces of text that were not looked at yet."""
-        self._next = 0.0
-        """When to look at them."""
+        self._began = time.perf_counter()
+        self._spent = 0.0
+        """Seconds that looking took while text came."""
         self._thought: Holdback | None = None
         self._thought_changed = False
         self._calls: dict[int, _Call] = {}
@@ -149,7 +154,8 @@ class Outgoing:
         self._marks.weigh(self._length, event.text, event.logprobs)
         self._length += len(event.text)
         self._waiting.append(event.text)
-        if time.perf_counter() < self._next:
+        # A fast model's pieces are looked at together, so that looking never takes more than a share of the time.
+        if self._spent > CREDIT + SHARE * (time.perf_counter() - self._began):
             return []
         return self._passed(await self._fed())
 
@@ -158,9 +164,7 @@ class Outgoing:
         text, self._waiting = "".join(self._waiting), []
         began = time.perf_counter()
         piece = await self._text.feed(text, last=last)
-        ended = time.perf_counter()
-        # A fast model's pieces are looked at together, so that looking never takes more than a share of the time.
-        self._next = ended + (ended - began) / SHARE
+        self._spent += min(time.perf_counter() - began, MOST)
         return piece
 
     async def _rest(self) -> list[Event]:
