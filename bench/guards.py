@@ -1,0 +1,272 @@
+"""How well attacks are found, at one operating point, on rows that were never trained on; and how an attacker gets by.
+
+    ATHANOR_DATA=... python bench/guards.py [--quick] [--json] [--data FOLDER]
+
+The product's guards (`injection`: heads on features; `rules`; `both`, which is what a chain does) stand beside usual
+regular expressions and beside TF-IDF with logistic regression (scikit-learn, where it is installed; trained on the same
+rows, its operating point set by the same rule). The rows are the test part of `athanor.guards.corpora`: kinds of attack,
+strings and contexts that were held out, without those that are nearly a row that was trained on. Latency is of one core.
+The attacker sees every verdict; see `_guards_attacker`. `--quick` takes a part of every set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import os
+import random
+import re
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import _guards_attacker as attacker
+from athanor.guards import Guard
+from athanor.guards.builtin.injection import InjectionGuard
+from athanor.guards.builtin.markup import MarkupGuard
+from athanor.guards.builtin.rules import RulesGuard
+from athanor.guards.builtin.secrets import SecretsGuard
+from athanor.guards.corpora import Row, load
+from athanor.guards.normalise import subject_of
+from athanor.guards.train import DOCUMENT_ALARMS, PASSAGES, USER_ALARMS, measured, parted
+from athanor.types import Context, Origin, Principal, RoleName
+
+CTX = Context(
+    principal=Principal(id="prin_bench", name="bench", role=RoleName.USER, created_at=0.0),
+    trace="tr_bench",
+    door="bench",
+)
+USUAL = re.compile(
+    r"(?i)ignore (all |any )?(the )?(previous|prior|above)|disregard (all |any )?(the )?(previous|prior|above)|"
+    r"forget (all |everything|your)|system prompt|you are now|do anything now|developer mode|jailbreak|act as (if|an? )|"
+    r"pretend (to be|you)|new instructions|override|no restrictions|without restrictions"
+)
+Flags = Callable[[Row, Origin], Awaitable[bool]]
+
+
+def wilson(hits: int, total: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson, 1927)."""
+    if not total:
+        return 0.0, 1.0
+    z, p = 1.96, hits / total
+    middle = (p + z * z / (2 * total)) / (1 + z * z / total)
+    half = z * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total)) / (1 + z * z / total)
+    return middle - half, middle + half
+
+
+def share(hits: int, total: int) -> dict[str, Any]:
+    low, high = wilson(hits, total)
+    return {"share": round(hits / max(total, 1), 4), "of": total, "low": round(low, 4), "high": round(high, 4)}
+
+
+def by(guards: Sequence[Guard]) -> Flags:
+    async def flags(row: Row, origin: Origin) -> bool:
+        return await strongest(guards, row.text, origin) > 0
+
+    return flags
+
+
+async def strongest(guards: Sequence[Guard], text: str, origin: Origin) -> float:
+    """The highest score of findings of attacks; 0 for none."""
+    subject = subject_of(text)
+    found = [finding for guard in guards for finding in (await guard.check(subject, origin, CTX)).findings]
+    return max((f.score for f in found if f.category.startswith(("injection.", "jailbreak."))), default=0.0)
+
+
+async def usual(row: Row, origin: Origin) -> bool:
+    return USUAL.search(row.text) is not None
+
+
+def tfidf(rows: Sequence[Row], held: Sequence[Row]) -> Flags | None:
+    """Words and pairs of words, one regression for each origin, and the product's rule for the operating point."""
+    try:
+        from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415
+        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    except ImportError:
+        return None
+    models: dict[str, tuple[Any, Any, float]] = {}
+    for side, most in (("user", USER_ALARMS), ("document", DOCUMENT_ALARMS)):
+        known = [(row.text, getattr(row, side)) for row in rows if row.part == "train" and getattr(row, side) >= 0]
+        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
+        model = LogisticRegression(C=10, max_iter=300, class_weight="balanced")
+        model.fit(words.fit_transform([text for text, _ in known]), [answer for _, answer in known])
+        plain = [
+            row.text
+            for row in held
+            if row.part == "tune" and getattr(row, side) == 0 and (side == "user" or row.source in PASSAGES)
+        ]
+        chances = sorted(model.predict_proba(words.transform(plain))[:, 1], reverse=True)
+        models[side] = (words, model, float(chances[int(most * len(chances))]))
+
+    async def flags(row: Row, origin: Origin) -> bool:
+        words, model, threshold = models["user" if origin is Origin.USER else "document"]
+        return bool(model.predict_proba(words.transform([row.text]))[0, 1] > threshold)
+
+    return flags
+
+
+async def figures(flags: Flags, rows: Sequence[Row]) -> dict[str, Any]:
+    """The aims, and both rates and precision for each origin over all rows."""
+    hits: dict[tuple[str, str, int], list[bool]] = defaultdict(list)
+    for row in rows:
+        for side, answer in (("user", row.user), ("document", row.document)):
+            if answer >= 0:
+                flagged = await flags(row, Origin(side))
+                hits[side, row.source, answer].append(flagged)
+
+    def of(side: str, answer: int, *sources: str) -> list[bool]:
+        return [
+            one
+            for (s, source, a), ones in hits.items()
+            for one in ones
+            if (s, a) == (side, answer) and (not sources or source in sources)
+        ]
+
+    valid = [not one for one in of("user", 0, "piguard valid")] + of("user", 1, "piguard valid")
+    indirect = [f"bipia in {kind}" for kind in ("email", "table", "code")]
+    result: dict[str, Any] = {
+        "notinject passed": share(
+            len(of("user", 0, "notinject")) - sum(of("user", 0, "notinject")), len(of("user", 0, "notinject"))
+        ),
+        "piguard valid right": share(sum(valid), len(valid)),
+        "in-the-wild caught": share(sum(of("user", 1, "in-the-wild")), len(of("user", 1, "in-the-wild"))),
+        "bipia caught": share(sum(of("document", 1, *indirect)), len(of("document", 1, *indirect))),
+    }
+    result |= {f"{name} caught": share(sum(of("document", 1, name)), len(of("document", 1, name))) for name in indirect}
+    plain = ("squad", "cranfield", "fiqa")
+    result["passages flagged"] = share(sum(of("document", 0, *plain)), len(of("document", 0, *plain)))
+    result |= {f"{name} flagged": share(sum(of("document", 0, name)), len(of("document", 0, name))) for name in plain}
+    for side in ("user", "document"):
+        bad, good = of(side, 1), of(side, 0)
+        result[f"{side}: true positives"] = share(sum(bad), len(bad))
+        result[f"{side}: false positives"] = share(sum(good), len(good))
+        result[f"{side}: precision"] = share(sum(bad), sum(bad) + sum(good))
+    return result
+
+
+async def latency(guards: dict[str, Sequence[Guard]], rows: Sequence[Row], count: int) -> dict[str, dict[str, float]]:
+    """Milliseconds for texts of 500 tokens (375 words), on one core; preparing the text is a step of its own."""
+    words = " ".join(
+        row.text for row in rows if row.source in {"fiqa", "squad", "halueval answers", "in-the-wild"}
+    ).split()
+    starts = random.Random(0).sample(range(len(words) - 375), count)
+    texts = [" ".join(words[at : at + 375]) for at in starts]
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    took: dict[str, list[float]] = defaultdict(list)
+    for text in texts:
+        began = time.perf_counter()
+        subject = subject_of(text)
+        total = took["preparing the text"].append((time.perf_counter() - began) * 1e3) or took["preparing the text"][-1]
+        for name, group in guards.items():
+            began = time.perf_counter()
+            for guard in group:
+                await guard.check(subject, Origin.DOCUMENT, CTX)
+            took[name].append((time.perf_counter() - began) * 1e3)
+            total += took[name][-1]
+        took["all of these"].append(total)
+    return {
+        name: {"p50": round(statistics.median(ms), 2), "p95": round(sorted(ms)[int(0.95 * len(ms))], 2)}
+        for name, ms in took.items()
+    }
+
+
+async def adaptive(guards: Sequence[Guard], rows: Sequence[Row], count: int, budget: int) -> dict[str, Any]:
+    """How often the attacker gets by with each change alone, and with a search over all of them."""
+    chosen = [row for row in rows if row.source in {"in-the-wild", "bastion", "bipia"} and row.user == 1]
+    chosen = random.Random(0).sample(chosen, min(count, len(chosen)))
+
+    async def judge(messages: Sequence[str]) -> float:
+        # Each message is looked at by itself, as a chain does; a finding at all is a flag.
+        scores = [await strongest(guards, message, Origin.USER) for message in messages]
+        return max(1.0 + score if score > 0 else 0.0 for score in scores)
+
+    caught = [row for row in chosen if await judge([row.text]) >= 1]
+    alone = {}
+    for name, change in attacker.CHANGES.items():
+        by_it = [await judge(change(row.text, random.Random(place))) < 1 for place, row in enumerate(caught)]
+        alone[name] = share(sum(by_it), len(by_it))
+    ways, spent = [], []
+    for place, row in enumerate(caught):
+        way, queries = await attacker.attack(row.text[:2000], judge, budget=budget, seed=place)
+        ways.append(way)
+        spent.append(queries)
+    won = [way for way in ways if way is not None]
+    return {
+        "attacks": len(chosen),
+        "caught as they are": share(len(caught), len(chosen)),
+        "get by with one change": alone,
+        "get by with search": share(len(won), len(caught)),
+        "queries, median": statistics.median(spent) if spent else 0,
+        "budget": budget,
+    }
+
+
+def print_all(result: dict[str, Any]) -> None:
+    print(f"{result['rows']} rows, never trained on; near duplicates taken out: {result['near_duplicates']}")
+    names = list(result["figures"])
+    print(f"{'':26}" + "".join(f"{name:>24}" for name in names))
+    for key in result["figures"][names[0]]:
+        cells = [result["figures"][name][key] for name in names]
+        print(
+            f"{key:26}"
+            + "".join(f"{c['share']:>8.3f} ({c['low']:.3f}-{c['high']:.3f})" for c in cells)
+            + f"   n={cells[0]['of']}"
+        )
+    print("\nmilliseconds for 500 tokens on one core, median and p95")
+    for name, row in result["latency_ms"].items():
+        print(f"  {name:26} {row['p50']:7.2f} {row['p95']:7.2f}")
+    found = result["adaptive"]
+    print(
+        f"\nan attacker who sees every verdict: {found['attacks']} attacks, {found['caught as they are']['share']:.3f} caught as they are"
+    )
+    for name, row in found["get by with one change"].items():
+        print(f"  gets by with {name:24} {row['share']:.3f} ({row['low']:.3f}-{row['high']:.3f})")
+    row = found["get by with search"]
+    print(
+        f"  gets by with a search, {found['budget']} queries   {row['share']:.3f} ({row['low']:.3f}-{row['high']:.3f})"
+    )
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a part of every set")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("ATHANOR_DATA", "data")))
+    given = parser.parse_args()
+    rows, removed = parted(load(given.data))
+    held = measured(rows, seed=0)
+    tests = [row for row in held if row.part == "test"]
+    if given.quick:
+        tests = [row for place, row in enumerate(tests) if place % 4 == 0]
+    injection, rules = InjectionGuard(), RulesGuard()
+    contenders: dict[str, Flags | None] = {
+        "injection": by([injection]),
+        "rules": by([rules]),
+        "both": by([rules, injection]),
+        "usual expressions": usual,
+        "TF-IDF": tfidf(rows, held),
+    }
+    result = {
+        "rows": len(tests),
+        "near_duplicates": dict(sorted(removed.items())),
+        "figures": {name: await figures(flags, tests) for name, flags in contenders.items() if flags is not None},
+        "adaptive": await adaptive([rules, injection], tests, 15 if given.quick else 80, 30 if given.quick else 60),
+    }
+    guards: dict[str, Sequence[Guard]] = {
+        "injection": [injection], "rules": [rules], "secrets": [SecretsGuard()], "markup": [MarkupGuard()],
+    }  # fmt: skip
+    result["latency_ms"] = await latency(guards, tests, 60 if given.quick else 400)
+    if given.json:
+        print(json.dumps(result, indent=1))
+    else:
+        print_all(result)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
