@@ -52,6 +52,8 @@ class HeadsGuard:
 
     async def check(self, subject: Subject, origin: Origin, ctx: Context) -> Verdict:
         """The probability of each category, with the characters that speak for it most."""
+        if not any(char.isalpha() for char in subject.plain):
+            return NOTHING_FOUND
         heads = self._heads
         if heads is None:
             heads = self._heads = await to_thread.run_sync(self._loaded)

@@ -198,14 +198,15 @@ _SAID = (
     "I am a {} person.", "My best friend is {}.", "She is a proud {} woman.", "He is a {} man who teaches history.",
     "The {} community celebrates tonight.", "My neighbours are {} and very kind.", "How do {} people vote?",
     "A {} author won the prize.", "What rights do {} people have in this country?", "As a {} student I found the course helpful.",
+    "I am {} and so is my wife.", "We are a {} family with two children.", "Our {} colleagues invited us for lunch.",
+    "Being {} is a part of who he is.", "Two {} men opened a bakery.", "The {} girl plays the violin.", "My husband is {}.",
 )  # fmt: skip
 
 
 def _terms() -> Iterator[tuple[str, str]]:
     """Groups of people, named without offence."""
-    for place, (group, said) in enumerate(itertools.product(_GROUPS, _SAID)):
-        if place % 2 == 0:
-            yield "groups", said.format(group)
+    for group, said in itertools.product(_GROUPS, _SAID):
+        yield "groups", said.format(group)
 
 
 def _harmless_words() -> Iterator[tuple[str, str]]:

@@ -1,7 +1,8 @@
 # ruff: noqa: E501  (lists of sentences)
 """A topic from a few examples: how near a text is to them, compared with how near it is to what is not the topic.
 
-A text's figure is the mean of its three highest similarities to examples, less the same for texts against. Each example's
+A text's figure is the mean of its three highest similarities to examples, less the same for texts against, which is taken
+for no less than half of what examples have with each other: a text that is like nothing is not on the topic. Each example's
 own figure, measured as if it were not one, says how figures of the topic are spread, and those of the texts against how the
 others are; two normal distributions with one variance make it a probability.
 """
@@ -39,12 +40,14 @@ class Topic:
     examples: Any
     """Unit vectors, one a row."""
     against: Any
+    least: float
+    """That similarity to texts against is taken for, where it is less."""
     slope: float
     offset: float
 
     def probability(self, vectors: Any) -> Any:
         """That texts with these unit vectors (one a row) are on the topic."""
-        figures = _nearest(vectors @ self.examples.T) - _nearest(vectors @ self.against.T)
+        figures = _nearest(vectors @ self.examples.T) - np.maximum(_nearest(vectors @ self.against.T), self.least)
         return 1 / (1 + np.exp(-np.clip(self.slope * figures + self.offset, -50, 50)))
 
 
@@ -53,8 +56,9 @@ def topic_of(examples: Any, against: Any) -> Topic:
     among, beside = examples @ examples.T, against @ against.T
     np.fill_diagonal(among, -1.0)
     np.fill_diagonal(beside, -1.0)
-    own = _nearest(among) - _nearest(examples @ against.T)
-    others = _nearest(against @ examples.T) - _nearest(beside)
+    least = float(_nearest(among).mean()) / 2
+    own = _nearest(among) - np.maximum(_nearest(examples @ against.T), least)
+    others = _nearest(against @ examples.T) - np.maximum(_nearest(beside), least)
     spread = max(
         float((own.var() * len(own) + others.var() * len(others)) / (len(own) + len(others))), _LEAST_SPREAD**2
     )
@@ -62,7 +66,11 @@ def topic_of(examples: Any, against: Any) -> Topic:
     slope = distance / spread
     middle = float(own.mean() + others.mean()) / 2
     return Topic(
-        examples=examples, against=against, slope=slope, offset=-slope * middle + math.log(_SHARE / (1 - _SHARE))
+        examples=examples,
+        against=against,
+        least=least,
+        slope=slope,
+        offset=-slope * middle + math.log(_SHARE / (1 - _SHARE)),
     )
 
 

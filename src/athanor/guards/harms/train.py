@@ -116,8 +116,8 @@ def _answers(reading: Reading, truth: float) -> Any:
 
 
 def _weight(example: Example, category: str) -> float:
-    """Plain rows are many; toxic and harmful ones count more."""
-    return 12.0 if example.truth[category] >= 0.5 else 1.0
+    """Plain rows are many: others count more, and so do groups of people, whom toxic texts name more often."""
+    return 12.0 if example.truth[category] >= 0.5 else 4.0 if example.source == "groups" else 1.0
 
 
 def _counts(examples: Sequence[Example]) -> Mapping[str, dict[str, int]]:
