@@ -3,10 +3,10 @@
     ATHANOR_DATA=... python bench/guards.py [--quick] [--json] [--data FOLDER]
 
 The product's guards (`injection`: heads on features; `rules`; `both`, which is what a chain does) stand beside usual
-regular expressions and beside TF-IDF with logistic regression (scikit-learn, where it is installed; trained on the same
-rows, its operating point set by the same rule). The rows are the test part of `athanor.guards.corpora`: kinds of attack,
-strings and contexts that were held out, without those that are nearly a row that was trained on. Latency is of one core.
-The attacker sees every verdict; see `_guards_attacker`. `--quick` takes a part of every set.
+regular expressions and beside TF-IDF with logistic regression (scikit-learn, where it is installed; trained on the
+same rows, its operating point set by the same rule). The rows are the test part of `athanor.guards.corpora`: kinds of
+attack, strings and contexts that were held out, without those that are nearly a row that was trained on. Latency is of
+one core. The attacker sees every verdict; see `_guards_attacker`. `--quick` takes a part of every set.
 """
 
 from __future__ import annotations
@@ -150,7 +150,8 @@ async def figures(flags: Flags, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 async def latency(guards: dict[str, Sequence[Guard]], rows: Sequence[Row], count: int) -> dict[str, dict[str, float]]:
-    """Milliseconds for texts of 500 tokens (375 words), on one core; preparing the text is a step of its own."""
+    """Milliseconds of processor time for texts of 500 tokens (375 words), on one core: what others do on the machine is
+    not in it. Preparing the text is a step of its own."""
     words = " ".join(
         row.text for row in rows if row.source in {"fiqa", "squad", "halueval answers", "in-the-wild"}
     ).split()
@@ -160,14 +161,14 @@ async def latency(guards: dict[str, Sequence[Guard]], rows: Sequence[Row], count
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     took: dict[str, list[float]] = defaultdict(list)
     for text in texts:
-        began = time.perf_counter()
+        began = time.thread_time()
         subject = subject_of(text)
-        total = took["preparing the text"].append((time.perf_counter() - began) * 1e3) or took["preparing the text"][-1]
+        total = took["preparing the text"].append((time.thread_time() - began) * 1e3) or took["preparing the text"][-1]
         for name, group in guards.items():
-            began = time.perf_counter()
+            began = time.thread_time()
             for guard in group:
                 await guard.check(subject, Origin.DOCUMENT, CTX)
-            took[name].append((time.perf_counter() - began) * 1e3)
+            took[name].append((time.thread_time() - began) * 1e3)
             total += took[name][-1]
         took["all of these"].append(total)
     return {
@@ -218,12 +219,13 @@ def print_all(result: dict[str, Any]) -> None:
             + "".join(f"{c['share']:>8.3f} ({c['low']:.3f}-{c['high']:.3f})" for c in cells)
             + f"   n={cells[0]['of']}"
         )
-    print("\nmilliseconds for 500 tokens on one core, median and p95")
+    print("\nmilliseconds of processor time for 500 tokens on one core, median and p95")
     for name, row in result["latency_ms"].items():
         print(f"  {name:26} {row['p50']:7.2f} {row['p95']:7.2f}")
     found = result["adaptive"]
     print(
-        f"\nan attacker who sees every verdict: {found['attacks']} attacks, {found['caught as they are']['share']:.3f} caught as they are"
+        f"\nan attacker who sees every verdict: {found['attacks']} attacks, "
+        f"{found['caught as they are']['share']:.3f} caught as they are"
     )
     for name, row in found["get by with one change"].items():
         print(f"  gets by with {name:24} {row['share']:.3f} ({row['low']:.3f}-{row['high']:.3f})")

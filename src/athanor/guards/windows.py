@@ -125,7 +125,7 @@ def of_document(rows: Sequence[Row], vectors: WordVectors, seed: int, tick: Call
         if row.document < 0:
             continue
         text, begin = row.text, 0
-        if row.document == 1 and len(row.text) <= _SHORT and dice.random() < 0.75:
+        if contexts and row.document == 1 and len(row.text) <= _SHORT and dice.random() < 0.75:
             context = dice.choice(contexts[dice.choice(sorted(contexts))]).text[:1500]
             text, begin = put_into(context, row.text, dice)
         reading = read(text, vectors)
