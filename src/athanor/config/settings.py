@@ -361,7 +361,8 @@ class GuardSettings(Section):
     """Mark every word of a quotation, not its edges alone: stronger, and small models write worse for it."""
     hosts: tuple[str, ...] = ()
     """Hosts whose links and pictures answers may show: `docs.example.org`, `*.example.org`. Pictures from others are
-    never shown, links to others are where they carry no data; once hosts are named, links to others are findings too."""
+    never shown, links to others are where they carry no data; once hosts are named, links to others are findings
+    too."""
     phone_regions: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], ...] = (
         "US", "GB", "DE", "FR", "ES", "IT", "NL", "AU", "IN", "BR",
     )  # fmt: skip
