@@ -43,7 +43,8 @@ CTX = Context(
 )
 USUAL = re.compile(
     r"(?i)ignore (all |any )?(the )?(previous|prior|above)|disregard (all |any )?(the )?(previous|prior|above)|"
-    r"forget (all |everything|your)|system prompt|you are now|do anything now|developer mode|jailbreak|act as (if|an? )|"
+    r"forget (all |everything|your)|system prompt|you are now|do anything now|developer mode|jailbreak|"
+    r"act as (if|an? )|"
     r"pretend (to be|you)|new instructions|override|no restrictions|without restrictions"
 )
 Flags = Callable[[Row, Origin], Awaitable[bool]]
