@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from athanor.cli.client import Workspace
 from athanor.cli.guards_train import train_guards
 from athanor.cli.jobs import finished
 from athanor.cli.moments import MOMENT
-from athanor.cli.output import as_json, print_json, show, talk, told, when
+from athanor.cli.output import Screen, as_json, print_json, show, talk, told, when
 from athanor.errors import InputError
 
 _ORIGINS = ("user", "document", "tool", "model", "system")
@@ -221,7 +220,7 @@ def _coloured(action: str, decision: str | None = None) -> Text:
 
 
 def _draw(why: Mapping[str, Any], text: str) -> None:
-    out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    out = Screen(highlight=False, width=None if sys.stdout.isatty() else 200)
     policy_ = why["policy"]
     out.print(_coloured(why["decision"]), Text(f" by {policy_['name']} ({policy_['version']})"), sep="")
     if why["plain"] != text:
