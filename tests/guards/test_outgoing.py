@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from athanor.errors import EngineError
 from athanor.guards import Chain, outgoing
 from athanor.store import Store
 from athanor.testing import PhraseGuard
@@ -296,3 +297,16 @@ async def test_no_split_gives_anything_away(tmp_path: Path, bits: list[str], cut
         assert given_out == text_of(at_once)
         assert used(out) == len(deltas)
     assert NO_USAGE.completion_tokens == 0
+
+
+async def test_what_was_held_of_an_answer_that_breaks_off_is_shown_before_the_error(tmp_path: Path) -> None:
+    async def breaking() -> AsyncGenerator[Event, None]:
+        yield TextDelta(text="It is hunter2 hun")
+        raise EngineError("It broke.")
+
+    guarded = await chain(tmp_path).admit(ask("x"), context())
+    came: list[Event] = []
+    with pytest.raises(EngineError):
+        async for event in guarded.checked(breaking()):
+            came.append(event)  # noqa: PERF401  what came before the error counts
+    assert text_of(came) == "It is [SECRET] hun"

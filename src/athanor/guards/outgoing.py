@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+from athanor.errors import AthanorError
 from athanor.guards.arguments import readable, redact_json
 from athanor.guards.base import Guard
 from athanor.guards.judge import Judge
@@ -46,6 +47,13 @@ MOST = 0.02
 
 class _RefusedError(Exception):
     """The policy ends the answer here."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """The answer broke off."""
+
+    error: AthanorError
 
 
 @dataclass(slots=True)
@@ -93,8 +101,12 @@ class Outgoing:
         """The events as they may go on. Usage is never held back: where nothing else can go, an empty delta carries
         it."""
         kept: list[Event] = []
-        async with aclosing(events):
-            async for event in events:
+        async with aclosing(self._unbroken(events)) as whole:
+            async for event in whole:
+                if isinstance(event, _Broken):
+                    for one in [] if self._whole else await self._left():
+                        yield one
+                    raise event.error
                 try:
                     made = carrying(event.usage, await self._made(event))
                 except _RefusedError:
@@ -111,6 +123,22 @@ class Outgoing:
                         yield before
                     kept = []
                     yield one
+
+    async def _unbroken(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event | _Broken, None]:
+        """The events, and the error that ended them as the last one."""
+        async with aclosing(events):
+            try:
+                async for event in events:
+                    yield event
+            except AthanorError as error:
+                yield _Broken(error)
+
+    async def _left(self) -> list[Event]:
+        """What was held back of an answer that broke off, as far as it may be shown."""
+        try:
+            return await self._rest()
+        except _RefusedError:
+            return []
 
     async def _made(self, event: Event) -> list[Event]:
         made: list[Event] = []
