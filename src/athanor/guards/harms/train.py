@@ -25,8 +25,8 @@ SHARE = 0.2
 """Of texts in which a category is, among those that the probabilities are calibrated for."""
 ALARMS = 0.01
 """Share of plain texts that a threshold may flag, on the rows for calibration."""
-EPOCHS = 16
-_EACH = 8
+EPOCHS = 10
+_EACH = 3
 """Windows of one plain text that are trained on."""
 _WITHIN = 0.7
 """Share of a text that a window must hold to have the text's answer."""
