@@ -23,7 +23,7 @@ Told = Callable[[str, int, int], None]
 
 SHARE = 0.2
 """Of texts in which a category is, among those that the probabilities are calibrated for."""
-ALARMS = 0.01
+ALARMS = 0.02
 """Share of plain texts that a threshold may flag, on the rows for calibration."""
 EPOCHS = 10
 _EACH = 3
