@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from athanor.guards.builtin.refusal import RefusalGuard
-from athanor.guards.builtin.schema import check_answer
+from athanor.guards.builtin.schema import SchemaGuard
 from athanor.guards.normalise import subject_of
-from athanor.types import Origin
+from athanor.types import Origin, Request
 from tests.guards.chains import context
 
 
@@ -84,40 +84,47 @@ SCHEMA: dict[str, Any] = {
 }
 
 
+def wrong(text: str, schema: dict[str, Any] | None = SCHEMA, origin: Origin = Origin.MODEL) -> str:
+    request = Request(model="m", messages=(), json_schema=schema)
+    guard = SchemaGuard().bound(request, context())
+    verdict = asyncio.run(guard.check(subject_of(text), origin, context()))
+    return verdict.findings[0].reason if verdict.findings else ""
+
+
 @pytest.mark.parametrize(
     "value",
     [{"name": "x"}, {"name": "x", "age": 3.0, "kind": 1, "tags": ["a"], "place": None}, {"name": "x", "place": 1.5}],
 )
 def test_an_answer_that_satisfies_its_schema_is_let_be(value: Any) -> None:
-    assert check_answer(json.dumps(value), SCHEMA) is None
+    assert wrong(json.dumps(value)) == ""
 
 
 @pytest.mark.parametrize(
     ("value", "why"),
     [
         ("no json", "no JSON"),
-        ("[]", "$ is not of the type object"),
-        ("{}", "$.name is missing"),
-        ('{"name": ""}', "number of characters"),
-        ('{"name": "x", "age": -1}', "$.age is out of bounds"),
-        ('{"name": "x", "age": true}', "$.age is not of the type integer"),
-        ('{"name": "x", "kind": true}', "$.kind is none"),
-        ('{"name": "x", "tags": [1]}', "$.tags[] is not of the type string"),
-        ('{"name": "x", "tags": ["a", "b", "c"]}', "number of items"),
-        ('{"name": "x", "place": "y"}', "fits none of anyOf"),
-        ('{"name": "x", "secret-4711": 1}', "$.* is not allowed"),
+        ("[]", "#/type"),
+        ("{}", "#/required"),
+        ('{"name": ""}', "#/properties/name/minLength"),
+        ('{"name": "x", "age": -1}', "#/properties/age/minimum"),
+        ('{"name": "x", "age": true}', "#/properties/age/type"),
+        ('{"name": "x", "kind": true}', "#/properties/kind/enum"),
+        ('{"name": "x", "tags": [1]}', "type"),
+        ('{"name": "x", "tags": ["a", "b", "c"]}', "#/properties/tags/maxItems"),
+        ('{"name": "x", "place": "y"}', "#/properties/place/anyOf"),
+        ('{"name": "x", "secret-4711": 1}', "#/additionalProperties"),
         ('{"name": "x"', "no JSON"),
     ],
 )
 def test_what_is_wrong_is_said_and_not_what_was_said(value: str, why: str) -> None:
-    finding = check_answer(value, SCHEMA)
-    assert finding is not None
-    assert why in finding.reason
-    assert "4711" not in finding.reason
-    assert finding.category == "schema"
+    assert why in wrong(value)
+    assert "4711" not in wrong(value)
+    assert wrong(value, origin=Origin.USER) == ""
+    assert wrong(value, schema=None) == ""
 
 
 def test_a_schema_that_leads_outside_or_in_a_circle_is_no_trouble() -> None:
-    assert check_answer("1", {"$ref": "https://evil.example/schema"}) is None
-    assert check_answer("1", {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}) is None
-    assert check_answer("[" * 100_000, {}) is not None
+    assert wrong("1", {"$ref": "https://evil.example/schema"}) == ""
+    assert wrong("1", {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}) == ""
+    assert wrong("[" * 100_000, {})
+    assert wrong(json.dumps("a" * 40 + "!"), {"pattern": "^(a+)+$"}) == "the answer does not satisfy #/pattern"

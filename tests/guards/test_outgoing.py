@@ -152,6 +152,27 @@ async def test_while_observing_the_answer_is_as_it_was(tmp_path: Path, store: St
     }
 
 
+@pytest.mark.parametrize("action", [Decision.FLAG, Decision.REDACT, Decision.BLOCK])
+async def test_a_sentence_that_its_sources_do_not_support_is_a_finding(
+    tmp_path: Path, store: Store, action: Decision
+) -> None:
+    checks = chain(tmp_path, f'[policies.default.model]\n"leak.*" = "flag"\nungrounded = "{action.value}"', store=store)
+    said = "It is so. It may be."
+    grades = (
+        Graded(start=0, end=9, score=0.9, supported=True),
+        Graded(start=10, end=20, score=0.2, supported=False),
+    )
+    out = await answered(checks, TextDelta(text=said), *grades, Finished())
+    assert text_of(out) == said
+    assert isinstance(out[-1], Finished)
+    assert (out[-1].reason is FinishReason.FILTERED) is (action is Decision.BLOCK)
+    store.writer.flush()
+    (event,) = store.guard_events.list()
+    assert (event.category, event.start, event.end) == ("ungrounded", 10, 20)
+    assert event.score == pytest.approx(0.8)
+    assert event.action is (Decision.BLOCK if action is Decision.BLOCK else Decision.FLAG)
+
+
 async def test_guards_that_only_flag_hold_nothing_up(tmp_path: Path, store: Store) -> None:
     flags = PhraseGuard({"you fool": "toxicity.insult"}, whole=True)
     checks = chain(tmp_path, guards=[flags], store=store)

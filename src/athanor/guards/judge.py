@@ -66,8 +66,8 @@ class Judge:
         return self.settings.mode == "observe"
 
     def categories(self) -> frozenset[str]:
-        """Everything that the guards here can find."""
-        return frozenset().union(*(guard.categories for guard in self.guards))
+        """Everything that can be found here: by the guards, and by the knowledge package."""
+        return frozenset({"ungrounded"}).union(*(guard.categories for guard in self.guards))
 
     def forget(self) -> None:
         """Remember no verdict: what guards find may have changed."""

@@ -158,6 +158,7 @@ class Outgoing:
                 self._marks.add(replace(event, citation=citation))
                 made += self._marks.sure()
             case Graded():
+                self._doubted(event)
                 self._marks.add(event)
                 made += self._marks.sure()
             case Finished():
@@ -285,6 +286,23 @@ class Outgoing:
         verdict = self._judge.done(found, self._going, origin=Origin.MODEL, place=place, counts=self._counts)
         if verdict.decision is Decision.BLOCK:
             raise _RefusedError
+
+    def _doubted(self, event: Graded) -> None:
+        """What the knowledge package says of a sentence that its sources do not support; marking it is its own work."""
+        if event.supported:
+            return
+        finding = Finding(
+            guard="groundedness",
+            category="ungrounded",
+            score=1.0 - event.score,
+            start=event.start,
+            end=event.end,
+            reason="its sources do not support this sentence",
+        )
+        decided = self._plan.rules.decided(finding)
+        if decided is not None:
+            mild = decided.decision is Decision.REDACT  # the sentence has gone out
+            self._settled([(replace(decided, decision=Decision.FLAG) if mild else decided, "")], "answer")
 
     async def _cleaned(self, text: str, place: str, *, json: bool = False) -> str:
         """A text that is there at once, without what has to go."""
