@@ -6,6 +6,9 @@ from pathlib import Path
 import openai
 import pytest
 
+from athanor.guards.builtin.harm import HarmGuard
+from athanor.guards.builtin.toxicity import ToxicityGuard
+from athanor.server.moderations import NAMES, theirs
 from athanor.testing import PhraseGuard
 from athanor.types import Scopes
 from tests.server.inside import Inside, inside
@@ -88,6 +91,28 @@ async def test_it_is_a_door_like_others(house: Inside, client: openai.AsyncOpenA
     async with sdk(house, scopes=Scopes(doors=("embeddings",))) as other:
         with pytest.raises(openai.PermissionDeniedError):
             await other.moderations.create(input="x")
+
+
+def test_every_category_of_ours_is_weighed_against_their_words() -> None:
+    found = {category: theirs(category) for category in ToxicityGuard.categories | HarmGuard.categories}
+    assert {name for words in found.values() for name in words} <= set(NAMES)
+    assert {category for category, words in found.items() if not words} == {"toxicity.profanity", "toxicity.flirtation"}
+    assert {"illicit" in found[category] for category in HarmGuard.categories} == {True}
+    assert found["harm.physical"] == ("illicit", "illicit/violent")
+    assert "hate" in found["toxicity.identity"]
+    assert "harassment/threatening" in found["toxicity.threat"]
+    assert theirs("pii.email") == ()
+
+
+async def test_the_heads_answer_in_their_words(tmp_path: Path) -> None:
+    async with inside(tmp_path, guards=[ToxicityGuard(), HarmGuard()]) as house, sdk(house) as client:
+        asked = ["You are a stupid worthless idiot and everybody hates you.", "When does the library open on Sundays?"]
+        insult, plain = (await client.moderations.create(input=asked)).results
+    assert insult.flagged
+    assert insult.categories.harassment
+    assert insult.category_scores.harassment > plain.category_scores.harassment
+    assert not plain.flagged
+    assert 0 < plain.category_scores.illicit < 1
 
 
 async def test_policies_set_thresholds_and_nothing_is_refused(house: Inside, client: openai.AsyncOpenAI) -> None:

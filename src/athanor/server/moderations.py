@@ -44,12 +44,25 @@ NAMES = (
 """OpenAI's categories, all of which are in every answer."""
 
 _OURS: Mapping[str, tuple[str, ...]] = {
+    # Of the guards that come with us.
     "toxicity": ("harassment",),
+    "toxicity.general": ("harassment",),
+    "toxicity.severe": ("harassment",),
+    "toxicity.insult": ("harassment",),
     "toxicity.threat": ("harassment", "harassment/threatening", "violence"),
     "toxicity.identity": ("harassment", "hate"),
-    "toxicity.hate": ("hate",),
+    "toxicity.profanity": (),  # nobody need be its target
     "toxicity.sexual": ("sexual",),
+    "toxicity.flirtation": (),  # no word for what is friendly
     "harm": ("illicit",),
+    "harm.request": ("illicit",),
+    "harm.physical": ("illicit", "illicit/violent"),
+    "harm.financial": ("illicit",),
+    "harm.political": ("illicit",),
+    "harm.privacy": ("illicit",),
+    "harm.psychological": ("illicit", "harassment"),
+    # Of guards that are brought along, for the words above that ours know nothing of.
+    "toxicity.hate": ("hate",),
     "harm.violence": ("violence",),
     "harm.weapons": ("illicit", "illicit/violent"),
     "harm.self_harm": ("self-harm",),
@@ -58,7 +71,7 @@ _OURS: Mapping[str, tuple[str, ...]] = {
     "harm.hate": ("hate",),
     "harm.harassment": ("harassment",),
 }
-"""Our categories, or families of them, in OpenAI's words. What is not here has no such word."""
+"""Our categories, or families of them, in OpenAI's words. What has none stands under `athanor` alone."""
 
 
 @router.post("/v1/moderations", name="moderations", summary="What is harmful in texts, and what else guards find")
