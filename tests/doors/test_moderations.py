@@ -105,6 +105,7 @@ def test_every_category_of_ours_is_weighed_against_their_words() -> None:
 
 
 async def test_the_heads_answer_in_their_words(tmp_path: Path) -> None:
+    pytest.importorskip("numpy")
     async with inside(tmp_path, guards=[ToxicityGuard(), HarmGuard()]) as house, sdk(house) as client:
         asked = ["You are a stupid worthless idiot and everybody hates you.", "When does the library open on Sundays?"]
         insult, plain = (await client.moderations.create(input=asked)).results

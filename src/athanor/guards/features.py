@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
+from athanor.guards.subject import Subject
 from athanor.plugins.arrays import np
 
 BITS = 18
@@ -128,6 +129,16 @@ def read(text: str, vectors: WordVectors) -> Reading | None:
         openings=_openings(hashes, windows),
         dense=_dense(text, words, hashes, windows, spans, vectors),
     )
+
+
+def reading_of(subject: Subject, vectors: WordVectors) -> Reading | None:
+    """`read` of a subject's plain text, once for all guards with these vectors: reading costs more than scoring. Two
+    that ask at the same time may both read."""
+    kept = subject.shared.get("reading")
+    if kept is None or kept[0] is not vectors:
+        kept = subject.shared["reading"] = (vectors, read(subject.plain, vectors))
+    found: Reading | None = kept[1]
+    return found
 
 
 def _hash(word: str, known: dict[str, int]) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,8 @@ class Subject:
     """One level deep."""
     odd: tuple[str, ...] = ()
     """Taken out or folded: `invisible`, `bidi`, `confusable`, `tags`. Over a cap: `long`, `entropy`."""
+    shared: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What one guard made of the text and another needs, too: see `features.reading_of`."""
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Characters `start:end` of `plain`, as the characters of `text` that they come from: no fewer, and no more

@@ -16,7 +16,7 @@ from typing import Any
 from anyio import to_thread
 
 from athanor.errors import MissingExtraError
-from athanor.guards.features import Reading, WordVectors, read
+from athanor.guards.features import Reading, WordVectors, read, reading_of
 from athanor.guards.linear import Head
 from athanor.guards.nearest import NEAR, Nearest, nearest_of
 from athanor.guards.parts import Parts
@@ -90,7 +90,7 @@ class InjectionGuard:
         return found
 
     def _in(self, model: _Model, head: Head, text: str, origin: Origin, subject: Subject | None) -> Iterator[Finding]:
-        reading = read(text, model.vectors)
+        reading = read(text, model.vectors) if subject is None else reading_of(subject, model.vectors)
         if reading is None:
             return
         scores = head.scores(reading)

@@ -58,9 +58,9 @@ class HeadsGuard:
         if heads is None:
             heads = self._heads = await to_thread.run_sync(self._loaded)
         if len(subject.plain) < _LONG:
-            scores = heads.scores(subject.plain)
+            scores = heads.judged(subject)
         else:
-            scores = await to_thread.run_sync(heads.scores, subject.plain)
+            scores = await to_thread.run_sync(heads.judged, subject)
         if not scores:
             return NOTHING_FOUND
         findings = []

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from athanor.guards.features import Reading, WordVectors, read
+from athanor.guards.features import Reading, WordVectors, read, reading_of
 from athanor.guards.sheet import HeadFile
+from athanor.guards.subject import Subject
 from athanor.plugins.arrays import np
 
 
@@ -32,6 +33,11 @@ class Heads:
     def scores(self, text: str) -> dict[str, Score]:
         """Each category's score for `text`; empty where it has no word."""
         reading = read(text, self.vectors)
+        return {} if reading is None else self.of(reading)
+
+    def judged(self, subject: Subject) -> dict[str, Score]:
+        """The same of a text that other guards look at, too, which is read once for all of them."""
+        reading = reading_of(subject, self.vectors)
         return {} if reading is None else self.of(reading)
 
     def of(self, reading: Reading) -> dict[str, Score]:
