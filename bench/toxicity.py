@@ -59,7 +59,7 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
     share, z = hits / count, 1.96
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
-    return middle - half, middle + half
+    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 def rate(flags: Sequence[bool]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 # ruff: noqa: E501  (a form reads better on one line)
-"""Refusals: answers that decline, in fifteen languages. Only how an answer begins counts, and only in the first person."""
+"""Refusals: answers that decline, in sixteen languages. Only how an answer begins counts, and only in the first person."""
 
 from __future__ import annotations
 
