@@ -33,8 +33,10 @@ from athanor.config import TopicSettings
 from athanor.engines.adapters.onnx import OnnxEmbedder, onnx_process
 from athanor.engines.local import LocalSettings
 from athanor.guards.builtin.topics import TopicsGuard
+from athanor.guards.builtin.toxicity import ToxicityGuard
 from athanor.guards.harms.examples import harmful, toxic
-from athanor.guards.harms.heads import Heads
+from athanor.guards.harms.heads import Heads, Score
+from athanor.guards.harms.language import foreign
 from athanor.guards.harms.train import parted
 from athanor.guards.normalise import subject_of
 from athanor.guards.sheet import load, word_vectors
@@ -84,13 +86,19 @@ def area(yes: Sequence[float], no: Sequence[float]) -> dict[str, Any] | None:
     return {"auroc": round(once(a, b), 4), "interval": [round(float(np.quantile(drawn, q)), 4) for q in (0.025, 0.975)]}
 
 
+def judged(name: str, heads: Heads, text: str) -> dict[str, Score]:
+    """As the guard does it."""
+    plain = subject_of(text).plain
+    return {} if name == ToxicityGuard.name and foreign(plain) else heads.scores(plain)
+
+
 def of_heads(name: str, data: Path, limit: int) -> tuple[Heads, dict[str, Any]]:
     heads = Heads(load(name), word_vectors())
     rows, _ = parted(toxic(data) if name == "toxicity" else harmful(data))
     held = [row for row in rows if row.held]
     random.Random(0).shuffle(held)
     held = held[:limit]
-    scores = [heads.scores(subject_of(row.text).plain) for row in held]
+    scores = [judged(name, heads, row.text) for row in held]
     found: dict[str, Any] = {}
     for category, head in heads.heads.items():
         rows_ = [
@@ -202,7 +210,7 @@ def main() -> None:
     for name in ("toxicity", "harm"):
         heads, report["heads"][name] = of_heads(name, data, limit)
         for source, texts in plain.items():
-            found = [heads.scores(subject_of(text).plain) for text in texts]
+            found = [judged(name, heads, text) for text in texts]
             report["never_in_training"].setdefault(source, {}).update(
                 {
                     category: rate([bool(s) and s[category].probability >= head.threshold for s in found])

@@ -11,6 +11,7 @@ from anyio import to_thread
 
 from athanor.errors import MissingExtraError
 from athanor.guards.harms.heads import Heads
+from athanor.guards.harms.language import foreign
 from athanor.guards.parts import Parts
 from athanor.guards.sheet import load, word_vectors
 from athanor.guards.subject import Subject
@@ -32,6 +33,8 @@ class HeadsGuard:
     name: str
     categories: frozenset[str]
     reach = None
+    english = False
+    """Keep silent about texts in other languages, because the heads flag what they do not know."""
     _reasons: Mapping[str, str]
 
     def __init__(self, home: Path | None = None, *, strict: bool = False) -> None:
@@ -53,6 +56,8 @@ class HeadsGuard:
     async def check(self, subject: Subject, origin: Origin, ctx: Context) -> Verdict:
         """The probability of each category, with the characters that speak for it most."""
         if not any(char.isalpha() for char in subject.plain):
+            return NOTHING_FOUND
+        if self.english and foreign(subject.plain):
             return NOTHING_FOUND
         heads = self._heads
         if heads is None:
@@ -85,9 +90,10 @@ class HeadsGuard:
 
 
 class ToxicityGuard(HeadsGuard):
-    """Eight kinds of toxicity."""
+    """Eight kinds of toxicity, in English."""
 
     name = "toxicity"
+    english = True
     _reasons: Mapping[str, str] = {
         "toxicity.general": "reads as rude or hurtful",
         "toxicity.severe": "reads as very hurtful",
