@@ -172,7 +172,7 @@ def test_a_models_own_text_is_shown_as_text(tab: Tab, server: Server) -> None:
     page.get_by_placeholder("Ask a question").fill("Repeat **this** ![x](http://evil.example/x.png)")
     page.keyboard.press("Enter")
     page.get_by_text("Written by the model, without sources").wait_for()
-    assert page.locator(".a-said").text_content() == "Repeat **this** ![x](http://evil.example/x.png)"
+    assert page.locator(".a-said").text_content() == "Repeat **this** ![x][LINK]"  # what a guard left of the image
     assert page.locator(".a-said img, .a-said a").count() == 0
 
 

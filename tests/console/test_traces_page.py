@@ -109,9 +109,10 @@ def test_a_trace_shows_its_attempts_in_time(tab: Tab, server: Server, rows: list
     page.goto(f"{server.url}/console/traces/{row.trace}")
     page.locator("[data-stage]").first.wait_for()
     stages = page.locator("[data-stage]").evaluate_all("all => all.map(one => one.dataset.stage)")
-    assert stages == ["request", "attempt", "model", "attempt", "model", "attempt", "model"]
+    tries = ["attempt", "model"] * 3
+    assert stages == ["request", "guards", *tries, "guards"]
     assert page.locator(".a-stage.is-bad").count() == 4, "two tries of the first model"
-    root, last = (page.locator("[data-stage] rect").nth(place).bounding_box() for place in (0, 5))
+    root, last = (page.locator("[data-stage] rect").nth(place).bounding_box() for place in (0, 6))
     assert root is not None
     assert last is not None
     assert root["x"] < last["x"]

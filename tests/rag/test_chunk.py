@@ -197,9 +197,9 @@ def test_a_single_long_line_is_not_quadratic(unit: str) -> None:
         document = ParsedDocument(
             text=text, title="", mime="text/plain", blocks=(Block(kind="paragraph", start=0, end=len(text)),)
         )
-        started = time.process_time()
+        started = time.thread_time()
         assert cut(document)
-        return time.process_time() - started
+        return time.thread_time() - started
 
     small, large = seconds(25_000), seconds(200_000)
     assert large < 8 * 3 * max(small, 0.03)

@@ -89,7 +89,7 @@ async def test_answers_that_cost_less_than_was_held_make_room_for_others(tmp_pat
     async with inside(tmp_path, price=CENT) as server:
         _, headers = server.key(limits=limits)
         spent = 0.0
-        for _ in range(4):
+        for _ in range(8):
             let_in, _ = checked(
                 await storm(server, [headers] * 60, text="one two", max_tokens=4), code="budget_exceeded", what="usd"
             )

@@ -158,9 +158,9 @@ async def test_a_classifier_is_trained_from_texts_and_serves_at_once(server: Ser
 
 
 async def test_a_classifier_is_trained_from_what_a_replay_has_found(server: Server) -> None:
-    for n in range(8):
-        await server.ask(f"hello friend number {n}")
-        await server.ask(f"tell how many boats {n}")
+    for word in ["red", "blue", "green", "black", "white", "brown", "grey", "pink"]:
+        await server.ask(f"hello friend of the {word} house")
+        await server.ask(f"tell how many {word} boats")
     report = await server.post("/api/routes/main/replay", policy={"use": ["small"]})
     asks = {row["trace"]: row["new"] for row in report["rows"]}
     found = (await server.post("/api/routes/main/replay/ask", asks=asks))["data"]

@@ -12,7 +12,19 @@ import pytest
 
 from athanor.errors import ConflictError, InputError, NotFoundError
 from athanor.store import Store
-from athanor.types import ApiKey, Content, File, Limits, RequestRecord, RoleName, Scopes, Span, Usage, new_id
+from athanor.types import (
+    NOBODY_KNOWN,
+    ApiKey,
+    Content,
+    File,
+    Limits,
+    RequestRecord,
+    RoleName,
+    Scopes,
+    Span,
+    Usage,
+    new_id,
+)
 
 
 def key_of(principal: str, **more: object) -> ApiKey:
@@ -71,12 +83,15 @@ def test_link_is_taken_once(store: Store) -> None:
 def test_sessions(store: Store) -> None:
     ada = store.principals.create("ada", RoleName.ADMIN)
     until = time.time() + 60
-    store.links.open_session("s", ada.id, expires_at=until)
-    store.links.open_session("late", ada.id, expires_at=time.time() - 1)
-    assert store.links.session("s") == (ada, until)
-    assert store.links.session("late") is None
+    store.links.open_session("s", ada.id, expires_at=until, way="link", visitor=NOBODY_KNOWN)
+    store.links.open_session("late", ada.id, expires_at=time.time() - 1, way="link", visitor=NOBODY_KNOWN)
+    found = store.links.session("s", idle=60)
+    assert found is not None
+    assert (found.principal, found.expires_at, found.way) == (ada, until, "link")
+    assert store.links.session("s", idle=0) is None
+    assert store.links.session("late", idle=60) is None
     store.links.revoke_session("s")
-    assert store.links.session("s") is None
+    assert store.links.session("s", idle=60) is None
     assert store.links.purge() == 2
 
 

@@ -13,6 +13,8 @@ FOLDER, FILE = 0o700, 0o600
 _OTHERS = 0o077
 _SECRET = (".key", "athanor.db", "signers.json", "server.json", "audit.heads")
 """How the names of files begin or end that are secrets, or hold what was said."""
+_PLAIN = {"athanor.toml"}
+"""Files that people write by hand, with secrets by reference alone; the folder around them is closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,7 @@ def exposed(home: Path, *, deep: bool = True) -> Iterator[Open]:
     yield from _checked(home)
     for folder, folders, files in os.walk(home):
         here = Path(folder)
-        for name in sorted(folders) + sorted(files):
+        for name in sorted(folders) + sorted(set(files) - _PLAIN):
             yield from _checked(here / name)
         if not deep:
             return
