@@ -26,13 +26,18 @@ from pathlib import Path
 from typing import Any
 
 import _guards_attacker as attacker
+from athanor.config import GuardSettings
 from athanor.guards import Guard
+from athanor.guards.builtin.harm import HarmGuard
 from athanor.guards.builtin.injection import InjectionGuard
 from athanor.guards.builtin.markup import MarkupGuard
 from athanor.guards.builtin.rules import RulesGuard
 from athanor.guards.builtin.secrets import SecretsGuard
+from athanor.guards.builtin.toxicity import ToxicityGuard
 from athanor.guards.corpora import Row, load
+from athanor.guards.judge import Judge
 from athanor.guards.normalise import subject_of
+from athanor.guards.policy import Direction
 from athanor.guards.train import DOCUMENT_ALARMS, PASSAGES, USER_ALARMS, measured, parted
 from athanor.types import Context, Origin, Principal, RoleName
 
@@ -150,9 +155,17 @@ async def figures(flags: Flags, rows: Sequence[Row]) -> dict[str, Any]:
     return result
 
 
-async def latency(guards: dict[str, Sequence[Guard]], rows: Sequence[Row], count: int) -> dict[str, dict[str, float]]:
-    """Milliseconds of processor time for texts of 500 tokens (375 words), on one core: what others do on the machine is
-    not in it. Preparing the text is a step of its own."""
+def asked() -> tuple[Guard, ...]:
+    """The guards that the shipped policy asks about what a user writes, in the order of the chain."""
+    guards = (HarmGuard(), InjectionGuard(), MarkupGuard(), RulesGuard(), SecretsGuard(), ToxicityGuard())
+    judge = Judge(guards, settings=GuardSettings())
+    return judge.plan(judge.going(CTX), Direction.USER).guards
+
+
+async def latency(guards: Sequence[Guard], rows: Sequence[Row], count: int) -> dict[str, dict[str, float]]:
+    """Milliseconds of processor time of the whole process for a user's prompt of 500 tokens (375 words), on one core,
+    with products of matrices on one thread: what others do on the machine is not in it. Preparing the text is a step
+    of its own; the second of two guards that share a reading of it does not pay for that."""
     words = " ".join(
         row.text for row in rows if row.source in {"fiqa", "squad", "halueval answers", "in-the-wild"}
     ).split()
@@ -160,18 +173,18 @@ async def latency(guards: dict[str, Sequence[Guard]], rows: Sequence[Row], count
     texts = [" ".join(words[at : at + 375]) for at in starts]
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    for guard in guards:
+        await guard.check(subject_of("Weights are read with the first text."), Origin.USER, CTX)
     took: dict[str, list[float]] = defaultdict(list)
     for text in texts:
-        began = time.thread_time()
+        first = began = time.process_time()
         subject = subject_of(text)
-        total = took["preparing the text"].append((time.thread_time() - began) * 1e3) or took["preparing the text"][-1]
-        for name, group in guards.items():
-            began = time.thread_time()
-            for guard in group:
-                await guard.check(subject, Origin.DOCUMENT, CTX)
-            took[name].append((time.thread_time() - began) * 1e3)
-            total += took[name][-1]
-        took["all of these"].append(total)
+        took["preparing the text"].append((time.process_time() - began) * 1e3)
+        for guard in guards:
+            began = time.process_time()
+            await guard.check(subject, Origin.USER, CTX)
+            took[guard.name].append((time.process_time() - began) * 1e3)
+        took["all that is asked"].append((time.process_time() - first) * 1e3)
     return {
         name: {"p50": round(statistics.median(ms), 2), "p95": round(sorted(ms)[int(0.95 * len(ms))], 2)}
         for name, ms in took.items()
@@ -220,7 +233,7 @@ def print_all(result: dict[str, Any]) -> None:
             + "".join(f"{c['share']:>8.3f} ({c['low']:.3f}-{c['high']:.3f})" for c in cells)
             + f"   n={cells[0]['of']}"
         )
-    print("\nmilliseconds of processor time for 500 tokens on one core, median and p95")
+    print("\nmilliseconds of processor time for a user's prompt of 500 tokens, one core and thread, median and p95")
     for name, row in result["latency_ms"].items():
         print(f"  {name:26} {row['p50']:7.2f} {row['p95']:7.2f}")
     found = result["adaptive"]
@@ -242,11 +255,13 @@ async def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ATHANOR_DATA", "data")))
     given = parser.parse_args()
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")  # read when numpy is imported, which is with the first weights
     rows, removed = parted(load(given.data))
     held = measured(rows, seed=0)
     tests = [row for row in held if row.part == "test"]
     if given.quick:
-        tests = [row for place, row in enumerate(tests) if place % 4 == 0]
+        tests = [row for place, row in enumerate(tests) if place % 6 == 0]
     injection, rules = InjectionGuard(), RulesGuard()
     contenders: dict[str, Flags | None] = {
         "injection": by([injection]),
@@ -259,12 +274,9 @@ async def main() -> None:
         "rows": len(tests),
         "near_duplicates": dict(sorted(removed.items())),
         "figures": {name: await figures(flags, tests) for name, flags in contenders.items() if flags is not None},
-        "adaptive": await adaptive([rules, injection], tests, 15 if given.quick else 80, 30 if given.quick else 60),
+        "adaptive": await adaptive([rules, injection], tests, 12 if given.quick else 60, 20 if given.quick else 40),
     }
-    guards: dict[str, Sequence[Guard]] = {
-        "injection": [injection], "rules": [rules], "secrets": [SecretsGuard()], "markup": [MarkupGuard()],
-    }  # fmt: skip
-    result["latency_ms"] = await latency(guards, tests, 60 if given.quick else 400)
+    result["latency_ms"] = await latency(asked(), tests, 60 if given.quick else 400)
     if given.json:
         print(json.dumps(result, indent=1))
     else:

@@ -1,8 +1,8 @@
 """Sentences of our own for training: attacks by grammar, and harmless sentences that look like them.
 
 Public collections are small and of few families. A grammar adds breadth: what an attack says is drawn from slots, so
-that a model learns the form and not one wording. Some harmless lines were written after misses on rows that are measured
-on: see `design/guards.md`.
+that a model learns the form and not one wording. Sentences that are nearly a row that is measured on are taken out
+in training; see `train.apart`.
 """
 
 from __future__ import annotations
