@@ -161,6 +161,9 @@ def test_who_may_not_see_others_sees_their_own(browser: object, server: Server) 
     page.get_by_role("alert").get_by_text("may not do this").wait_for()
     assert page.get_by_role("button", name="New key").count() == 0
     page.context.close()
+    (refused,) = tab.complaints
+    assert "403" in refused
+    tab.complaints.clear()
     tab.check()
 
 
@@ -214,6 +217,8 @@ def test_a_phone_shows_it_without_sideways_scrolling(tab: Tab, server: Server, r
         tab.page.locator(".a-card").first.wait_for()
         assert tab.page.evaluate("document.scrollingElement.scrollWidth") <= 360, path
     for name in ("Chat", "Knowledge", "Models", "Traces", "Costs", "Keys"):
-        box = tab.page.get_by_role("link", name=name).bounding_box()
+        link = tab.page.get_by_role("link", name=name)
+        link.scroll_into_view_if_needed()
+        box = link.bounding_box()
         assert box is not None
         assert 0 <= box["x"] <= 360 - box["width"], name
