@@ -4,9 +4,10 @@
 
 The product's guards (`injection`: heads on features; `rules`; `both`, which is what a chain does) stand beside usual
 regular expressions and beside TF-IDF with logistic regression (scikit-learn, where it is installed; trained on the
-rows of the sets, its operating point set by the same rule). The rows are the test part of `athanor.guards.corpora`: kinds of
-attack, strings and contexts that were held out, without those that are nearly a row that was trained on. Latency is of
-one core. The attacker sees every verdict; see `_guards_attacker`. `--quick` takes a sixth of the rows and ends within a minute.
+same public rows, its operating point set by the same rule). The rows are the test part of `athanor.guards.corpora`:
+kinds of attack, strings and contexts that were held out, without those that are nearly a row that was trained on.
+Latency is of the guards that the shipped policy asks about a user's prompt, on one core. The attacker sees every
+verdict; see `_guards_attacker`. `--quick` takes a sixth of the rows and ends within a minute.
 """
 
 from __future__ import annotations
