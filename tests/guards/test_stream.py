@@ -116,6 +116,14 @@ async def test_code_that_is_open_long_before_is_known_for_code() -> None:
     assert await streamed([*text]) == expected
 
 
+async def test_ticks_that_a_window_begins_in_are_no_fence() -> None:
+    text = f"Take ```\nthe value\n``` and go. {'It is far away. ' * 20}\n![x](https://evil.example/p.png)\n"
+    expected = await whole(text, [MarkupGuard()])
+    assert "evil" not in expected
+    for at in range(len(text) + 1):
+        assert await streamed([text[:at], text[at:]], [MarkupGuard()]) == expected
+
+
 async def test_what_blocks_is_told_before_any_of_it_is_given_out() -> None:
     told: list[str] = []
     given: list[str] = []

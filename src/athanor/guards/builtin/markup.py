@@ -104,7 +104,8 @@ class MarkupGuard:
         if "`" in text or "~~~" in text:
             for match in _CODE.finditer(text):
                 if match.start() < at < match.end():
-                    return f"{match['fence']}\n{line}" if match["fence"] else f"{match['ticks']}."
+                    # Ticks that begin a line would be a fence.
+                    return f"{match['fence']}\n{line}" if match["fence"] else f".{match['ticks']}."
         return line
 
     async def check(self, subject: Subject, origin: Origin, ctx: Context) -> Verdict:
