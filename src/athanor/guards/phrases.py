@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from importlib import resources
 
+from athanor.errors import ConfigError
+
 Slots = Mapping[str, tuple[str, ...]]
 _SLOT = re.compile(r"\{(\w+)\}")
 
@@ -24,6 +26,8 @@ def grammar(name: str) -> dict[str, tuple[str, ...]]:
     for line in (resources.files(__package__) / "weights" / f"{name}.txt").read_text(encoding="utf-8").splitlines():
         if line.startswith("[") and line.endswith("]") and line[1:-1].isidentifier() and line.islower():
             current = line[1:-1]
+            if current in slots:
+                raise ConfigError(f"The section [{current}] is there twice.", where=f"weights/{name}.txt")
             slots[current] = ()
         elif line.strip() and not line.startswith("# "):
             slots[current] += (line.replace("\\n", "\n"),)

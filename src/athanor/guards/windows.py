@@ -24,7 +24,7 @@ _EACH = 12
 _LONG_SENTENCE = 0.15
 """What a single sentence of a long attack counts: nobody knows which of them are the attack."""
 _ATTACKS = {"override": 500, "leak": 350, "role": 350, "document": 700, "delimiter": 250, "foreign": 250}
-_ORDERS = {"reply": 1500, "code": 250, "task": 1500}
+_ORDERS = {"aboutreply": 1500, "code": 250, "task": 1500}
 _ASKED = {"asked": 2400, "asked_foreign": 150}
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
