@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import _guards_attacker as attacker
+from athanor import guards
 from athanor.config import GuardSettings
 from athanor.guards import Guard
 from athanor.guards.builtin.harm import HarmGuard
@@ -36,6 +37,7 @@ from athanor.guards.builtin.rules import RulesGuard
 from athanor.guards.builtin.secrets import SecretsGuard
 from athanor.guards.builtin.toxicity import ToxicityGuard
 from athanor.guards.corpora import Row, load
+from athanor.guards.figures import NAME
 from athanor.guards.judge import Judge
 from athanor.guards.normalise import subject_of
 from athanor.guards.policy import Direction
@@ -250,10 +252,39 @@ def print_all(result: dict[str, Any]) -> None:
     )
 
 
+def publish(result: dict[str, Any]) -> None:
+    """Write what the product shows beside the switches of guards."""
+    found = {}
+    for name in ("injection", "rules"):
+        figures = result["figures"][name]
+        found[name] = {
+            "by": "bench/guards.py",
+            "rows": result["rows"],
+            "sides": {
+                side: {
+                    short: {
+                        "value": round(figures[f"{side}: {long}"]["share"], 4),
+                        "low": round(figures[f"{side}: {long}"]["low"], 4),
+                        "high": round(figures[f"{side}: {long}"]["high"], 4),
+                    }
+                    for short, long in (
+                        ("caught", "true positives"),
+                        ("false_alarms", "false positives"),
+                        ("precision", "precision"),
+                    )
+                }
+                for side in ("user", "document")
+            },
+            "p95_ms": round(result["latency_ms"][name]["p95"], 2),
+        }
+    Path(guards.__file__).with_name(NAME).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a part of every set")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--publish", action="store_true", help="write the figures that the product shows")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ATHANOR_DATA", "data")))
     given = parser.parse_args()
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -278,6 +309,10 @@ async def main() -> None:
         "adaptive": await adaptive([rules, injection], tests, 12 if given.quick else 60, 20 if given.quick else 40),
     }
     result["latency_ms"] = await latency(asked(), tests, 60 if given.quick else 400)
+    if given.publish:
+        if given.quick:
+            parser.error("figures of a part of the rows are not published")
+        publish(result)
     if given.json:
         print(json.dumps(result, indent=1))
     else:

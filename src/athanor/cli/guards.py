@@ -16,6 +16,7 @@ from athanor.cli.jobs import finished
 from athanor.cli.moments import MOMENT
 from athanor.cli.output import Screen, as_json, print_json, show, talk, told, when
 from athanor.errors import InputError
+from athanor.guards.figures import summary
 
 _ORIGINS = ("user", "document", "tool", "model", "system")
 _DECISIONS = ("allow", "flag", "redact", "block")
@@ -35,12 +36,12 @@ guards.add_command(train_guards)
 @as_json
 @click.pass_obj
 def list_guards(workspace: Workspace, *, as_json: bool) -> None:
-    """List guards, and those that are missing."""
+    """List guards with how well they were measured to do, and those that are missing."""
     with workspace.client() as client:
         data = client.get("/api/guards")
-    rows = [(g["name"], ", ".join(g["categories"]), "" if g["reach"] is None else g["reach"]) for g in data["data"]]
+    rows = [(g["name"], ", ".join(g["categories"]), summary(g["figures"])) for g in data["data"]]
     rows += [(gone["name"], f"missing: {gone['why']}", "") for gone in data["missing"]]
-    show(data, json_=as_json, columns=("NAME", "FINDS", "REACH"), rows=rows, empty="No guards.", right=("REACH",))
+    show(data, json_=as_json, columns=("NAME", "FINDS", "MEASURED"), rows=rows, empty="No guards.")
     if not as_json:
         talk().print(f"Mode {data['mode']}, policies {data['policy']}.")
 

@@ -16,8 +16,10 @@ from athanor.console.guards import DONE, FROM, KINDS, tabs
 from athanor.console.rules import allow
 from athanor.console.widgets import Tag, badge, busy, button, moment, notice, page, problem
 from athanor.errors import AthanorError, ConflictError
+from athanor.gateway import App
 from athanor.guards import Policies
 from athanor.guards.book import Kept
+from athanor.guards.figures import published, summary
 from athanor.guards.reading import LONGEST, unheard
 from athanor.observe import Action
 from athanor.types import Decision, JobState, Origin
@@ -36,7 +38,19 @@ async def show(request: Request, version: str = "") -> None:
             Tag("p", text="What is done about what guards find. Try a change on stored traffic before it is in force.")
         tabs(here, "/guards/policy")
         drawn = _Editor(here)
+        _draw_figures(here.app)
     await drawn.open(version.strip())
+
+
+def _draw_figures(app: App) -> None:
+    """Every guard, and how well it was measured to do."""
+    Tag("h2", text="Guards")
+    figures = published()
+    with Tag("div", "a-card a-scrollx"), Tag("table", "a-log"), Tag("tbody"):
+        for guard in app.guards.guards:
+            with Tag("tr", data_guard=guard.name):
+                Tag("td", "is-tight", text=guard.name)
+                Tag("td", "a-small a-muted", text=summary(figures.get(guard.name)))
 
 
 class _Editor:

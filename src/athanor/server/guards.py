@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from athanor.errors import ConfigError, ConflictError, InputError
 from athanor.gateway import App
 from athanor.guards import Explanation, Policies
+from athanor.guards.figures import published
 from athanor.guards.reading import unheard
 from athanor.observe import Action
 from athanor.server.auth import application, context, principal
@@ -29,8 +30,15 @@ _Version = Annotated[str, Path(max_length=64, pattern="^[0-9a-f]+$")]
 @router.get("", summary="The guards that are there, those that are not and why, and which policies are in force")
 async def list_guards(app: App = Depends(application)) -> JSON:
     chain = app.guards
+    figures = published()
     guards = [
-        {"name": guard.name, "categories": sorted(guard.categories), "reach": guard.reach} for guard in chain.guards
+        {
+            "name": guard.name,
+            "categories": sorted(guard.categories),
+            "reach": guard.reach,
+            "figures": figures.get(guard.name),
+        }
+        for guard in chain.guards
     ]
     return JSON(
         {
