@@ -29,7 +29,7 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt weights.txt
 
 $(VENV)/.dev: $(VENV)/.installed
 	@echo "Installing the tools of tests and checks ..."
-	@$(PIP) --editable '.[up,llamacpp,mcp,postgres]'
+	@$(PIP) --editable '.[up,llamacpp,mcp,oidc,postgres]'
 	@$(PIP) --requirement requirements-dev.txt
 	@touch $@
 

@@ -200,6 +200,7 @@ async def survive(tmp_path: Path, kills: int) -> None:
         store.close()
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 async def test_no_budget_is_lost_by_two_kills(tmp_path: Path) -> None:
     await survive(tmp_path, 2)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_model_writes_contexts_on_the_account_of_who_asked(tmp_path: Path) -> None:
-    rules = [{"pattern": "Passage", "answer": "It is about the old town of Zanzibar."}]
+    rules = [{"pattern": "its passage", "answer": "It is about the old town of Zanzibar."}]
     async with inside(tmp_path / "home", rules=rules, price={"completion": 1.0}) as server:
         await ingested(server, tmp_path / "texts", 3)
         key, root = server.key("root", RoleName.ADMIN)
