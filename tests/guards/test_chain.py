@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from athanor.errors import BlockedError, EngineUnavailableError
 from athanor.guards import Chain, Subject
+from athanor.guards.explain import explain
 from athanor.observe import Metrics
 from athanor.observe.spans import Trace
 from athanor.store import Store
@@ -28,13 +28,6 @@ from athanor.types import (
 from tests.guards.chains import PHRASES, ask, chain, context
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store.open(f"sqlite:///{tmp_path / 'a.db'}", blobs=tmp_path / "blobs")
-    yield store
-    store.close()
 
 
 def said(role: Role, text: str, **more: object) -> Message:
@@ -347,7 +340,7 @@ async def test_explaining_shows_every_stage_and_keeps_nothing(tmp_path: Path, st
     broken = PhraseGuard(PHRASES, name="broken")
     broken.failure = RuntimeError("boom")
     checks = chain(tmp_path, guards=[PhraseGuard(PHRASES), loud, broken], store=store)
-    why = await checks.explain("you said ｈunter2", Origin.USER, context())
+    why = await explain(checks, "you said ｈunter2", Origin.USER, context())
     assert why.subject.plain == "you said hunter2"
     phrases, other, failed = why.stages
     assert (phrases.guard, phrases.needed, phrases.decided) == ("phrases", True, (Decision.REDACT,))

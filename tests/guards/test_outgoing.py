@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,13 +31,6 @@ from athanor.types import (
 from tests.guards.chains import PHRASES, ask, chain, context, stream, text_of
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store.open(f"sqlite:///{tmp_path / 'a.db'}", blobs=tmp_path / "blobs")
-    yield store
-    store.close()
 
 
 @pytest.fixture(autouse=True)

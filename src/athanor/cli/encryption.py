@@ -6,10 +6,10 @@ import os
 from typing import Any
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from athanor.cli.client import Workspace
 from athanor.cli.output import as_json, print_json, show, talk, told, when
+from athanor.cli.progress import bar
 from athanor.cli.state import opened
 from athanor.errors import ConfigError
 from athanor.observe import Action, AuditLog
@@ -156,13 +156,6 @@ def _facts(store: Store) -> dict[str, Any]:
 
 
 def _reseal(store: Store, what: str) -> int:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=talk(), transient=True) as progress:
+    with bar() as progress:
         task = progress.add_task(what, total=None)
         return store.resealing.reseal(lambda done, total: progress.update(task, completed=done, total=total))

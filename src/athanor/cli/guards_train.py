@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from athanor.cli.client import Workspace
 from athanor.cli.output import as_json, print_json, talk
+from athanor.cli.progress import bar
 from athanor.errors import InputError
 from athanor.guards.harms import train as harms
 from athanor.guards.sheet import save, word_vectors
@@ -46,14 +46,7 @@ def train_guards(
     if folder is None:
         raise InputError("There is nothing to train on.", hint="Give --data, or set ATHANOR_DATA.")
     target = out or workspace.settings.home / "guards" / f"{what}.npz"
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=talk(), transient=True) as progress:
+    with bar() as progress:
         tasks: dict[str, Any] = {}
 
         def told(step: str, done: int, total: int) -> None:

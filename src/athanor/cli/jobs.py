@@ -7,24 +7,17 @@ import time
 from typing import Any
 
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from athanor.cli.client import Client
 from athanor.cli.output import print_json, talk
+from athanor.cli.progress import bar
 
 POLL_SECONDS = 0.2
 
 
 def watched(client: Client, job: dict[str, Any], *, waiting: str = "Waiting") -> dict[str, Any]:
     """The job at its end, however it ended, with a bar meanwhile."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=talk(), transient=True) as progress:
+    with bar() as progress:
         task = progress.add_task(waiting, total=None)
         while job["state"] in {"queued", "running"}:
             time.sleep(POLL_SECONDS)

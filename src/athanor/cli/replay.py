@@ -15,10 +15,10 @@ from urllib.parse import quote
 
 import click
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from athanor.cli.client import Client, Workspace
 from athanor.cli.output import as_json, print_json, talk
+from athanor.cli.progress import bar
 from athanor.errors import ConfigError, InputError
 
 _SPAN = re.compile(r"(\d+)([mhdw])")
@@ -144,18 +144,6 @@ def _usd(value: float) -> str:
 def path_of(name: str) -> str:
     """A route's name as part of a URL."""
     return quote(name, safe="/:")
-
-
-def bar() -> Progress:
-    """A progress bar on stderr."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
-    )
-    return Progress(*columns, console=talk(), transient=True)
 
 
 def _since(text: str) -> float:

@@ -11,7 +11,8 @@ from rich.markup import escape
 
 from athanor.cli.client import Workspace
 from athanor.cli.output import as_json, print_json, show, talk
-from athanor.cli.replay import bar, lines_of, path_of, replay
+from athanor.cli.progress import bar
+from athanor.cli.replay import lines_of, path_of, replay
 from athanor.errors import InputError
 
 

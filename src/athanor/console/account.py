@@ -8,8 +8,7 @@ from starlette.requests import Request
 from athanor.console.gate import Visit, visit
 from athanor.console.session import cookie
 from athanor.console.sessionlist import session_list
-from athanor.console.widgets import Tag, badge, button, dialog, notice, page, problem
-from athanor.errors import AthanorError
+from athanor.console.widgets import Tag, badge, button, failed, notice, page
 from athanor.governance.sessions import id_of
 
 
@@ -69,8 +68,5 @@ class _Sessions:
             session_list(self._here, mine, self._own, named=False, drawn=self.draw, tell=self._tell)
 
     def _tell(self, error: Exception) -> None:
-        assert isinstance(error, AthanorError)
-        with self._body, dialog("That did not work"):
-            problem(error)
-            with Tag("div", "a-actions"):
-                button("Close", data_close="", data_focus="")
+        with self._body:  # the dialog that it happened in may be gone
+            failed(error)

@@ -15,7 +15,7 @@ from athanor.console.rules import allow
 from athanor.console.widgets import Tag, badge, busy, button, page, problem
 from athanor.errors import AthanorError, InputError
 from athanor.guards import Explanation
-from athanor.guards.explain import Stage
+from athanor.guards.explain import Stage, explain
 from athanor.guards.policy import Rule
 from athanor.types import Context, Decision, Finding, Origin
 
@@ -79,7 +79,7 @@ class _Playground:
                 raise InputError(f"Give a text of at most {LONGEST} characters.", where="text")
             ctx = Context(principal=self._by, trace="", door="console")
             model, base = str(fields.get("model", "")).strip(), str(fields.get("base", "")).strip() or None
-            why = await self._app.guards.explain(text, Origin(origin), ctx, model=model, base=base)
+            why = await explain(self._app.guards, text, Origin(origin), ctx, model=model, base=base)
         except AthanorError as error:
             self._body.clear()
             with self._body:

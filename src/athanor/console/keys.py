@@ -16,7 +16,7 @@ from athanor.console.budgets import meters
 from athanor.console.gate import Visit, visit
 from athanor.console.keyforms import ask_change, ask_new, limits_from, number_of, scopes_from, show_secret, text_of
 from athanor.console.rules import allow
-from athanor.console.widgets import Tag, badge, button, confirm, dialog, empty, moment, page, problem, square
+from athanor.console.widgets import Tag, badge, button, confirm, empty, failed, moment, page, problem, square
 from athanor.errors import AthanorError, InputError
 from athanor.governance import Grant, Teams
 from athanor.governance.keys import GRACE_SECONDS
@@ -233,10 +233,8 @@ class _Page:
         await self.draw()
 
     def _tell(self, error: Exception) -> None:
-        with self._body, dialog("That did not work"):
-            problem(error)
-            with Tag("div", "a-actions"):
-                button("Close", data_close="", data_focus="")
+        with self._body:  # the dialog that it happened in may be gone
+            failed(error)
 
 
 def _fields(event: GenericEventArguments) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ from athanor.console.widgets import (
     confirm,
     dialog,
     empty,
+    failed,
     goto,
     icon,
     may_edit,
@@ -290,10 +291,7 @@ class _Page:
         confirm(f"Delete {base.name}?", text, "Delete everything in it", act)
 
     def _tell(self, error: AthanorError) -> None:
-        with dialog("That did not work"):
-            problem(error)
-            with Tag("div", "a-actions"):
-                button("Close", data_close="", data_focus="")
+        failed(error)
 
 
 def _closed(document: Document) -> str:

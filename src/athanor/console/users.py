@@ -16,7 +16,7 @@ from athanor.console.gate import Visit, visit
 from athanor.console.rules import allow
 from athanor.console.session import cookie
 from athanor.console.sessionlist import session_list
-from athanor.console.widgets import Tag, badge, button, confirm, dialog, empty, moment, page, problem
+from athanor.console.widgets import Tag, badge, button, confirm, dialog, empty, failed, moment, page, problem
 from athanor.console.words import many
 from athanor.errors import AthanorError, InputError
 from athanor.governance import Secret
@@ -151,10 +151,8 @@ class _Page:
         await self.draw()
 
     def _tell(self, error: Exception) -> None:
-        with self._body, dialog("That did not work"):
-            problem(error)
-            with Tag("div", "a-actions"):
-                button("Close", data_close="", data_focus="")
+        with self._body:  # the dialog that it happened in may be gone
+            failed(error)
 
 
 def _ask_role(user: User) -> None:

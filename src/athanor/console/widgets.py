@@ -154,6 +154,14 @@ def dialog(title: str) -> Iterator[Tag]:
         yield made
 
 
+def failed(error: Exception) -> None:
+    """A dialog that says what did not work, and why."""
+    with dialog("That did not work"):
+        problem(error)
+        with Tag("div", "a-actions"):
+            button("Close", data_close="", data_focus="")
+
+
 def confirm(title: str, text: str, action: str, act: Act) -> None:
     """Ask before something that cannot be undone."""
     with dialog(title):

@@ -4,7 +4,7 @@ from athanor.guards.answers import Guarded
 from athanor.guards.base import Guard
 from athanor.guards.chain import Chain
 from athanor.guards.dryrun import DryRuns
-from athanor.guards.explain import Explanation, Stage
+from athanor.guards.explain import Explanation, Stage, explain
 from athanor.guards.parts import Parts, secret_of
 from athanor.guards.policy import Direction, Policies, Policy, Rule
 from athanor.guards.subject import Decoded, Subject
@@ -23,5 +23,6 @@ __all__ = [
     "Rule",
     "Stage",
     "Subject",
+    "explain",
     "secret_of",
 ]

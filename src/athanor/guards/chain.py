@@ -13,12 +13,11 @@ from athanor.guards.base import Guard
 from athanor.guards.book import Book
 from athanor.guards.canary import Canaries
 from athanor.guards.events import Recorder
-from athanor.guards.explain import Explanation, explain
 from athanor.guards.judge import Judge
 from athanor.guards.normalise import subject_of
 from athanor.guards.parts import Found, Parts, find
 from athanor.guards.passages import screened
-from athanor.guards.policy import Going, Policies
+from athanor.guards.policy import Going
 from athanor.guards.rewriting import FoundText, is_json, redacted_texts
 from athanor.guards.run import Looked, Plan, Work, direction_of
 from athanor.guards.spotlight import Spotlight, told
@@ -172,23 +171,6 @@ class Chain(Judge):
             for guard in self.guards:
                 found += (await self.runner.raw(guard, subject, origin, ctx))[0]
         return found
-
-    async def explain(
-        self,
-        text: str,
-        origin: Origin,
-        ctx: Context,
-        *,
-        model: str = "",
-        base: str | None = None,
-        policies: Policies | None = None,
-    ) -> Explanation:
-        """Every step from `text` to what would be done about it. Nothing is kept, and nothing is remembered.
-
-        Args:
-            policies: by these, in place of those in force.
-        """
-        return await explain(self, text, origin, ctx, model=model, base=base, policies=policies)
 
     async def _all(
         self, todo: Sequence[Piece], plans: dict[Origin, Plan], going: Going, work: Work

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query
 
 from athanor.errors import ConfigError, ConflictError, InputError
 from athanor.gateway import App
-from athanor.guards import Explanation, Policies
+from athanor.guards import Explanation, Policies, explain
 from athanor.guards.figures import published
 from athanor.guards.reading import unheard
 from athanor.observe import Action
@@ -83,7 +83,7 @@ async def check(body: CheckBody, app: App = Depends(application), ctx: Context =
     if body.key is not None:
         key, _ = await to_thread.run_sync(app.keys.get, body.key)
         ctx = replace(ctx, key=key)
-    why = await app.guards.explain(body.text, body.origin, ctx, model=body.model, base=body.base, policies=policies)
+    why = await explain(app.guards, body.text, body.origin, ctx, model=body.model, base=body.base, policies=policies)
     return JSON(_explained(why))
 
 

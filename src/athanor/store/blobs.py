@@ -129,9 +129,9 @@ class Blobs:
                 os.fsync(out.fileno())
             if not target.parent.is_dir():
                 target.parent.mkdir(mode=0o700, exist_ok=True)
-                _sync_folder(self.root)
+                sync_folder(self.root)
             temporary.replace(target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
             return sha256
         finally:
             temporary.unlink(missing_ok=True)
@@ -169,7 +169,8 @@ def _read(stream: BinaryIO) -> Iterator[bytes]:
         yield part
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """See to it that what was renamed into `folder` is there after a loss of power."""
     # Windows cannot open a folder; its rename is journalled.
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)

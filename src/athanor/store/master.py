@@ -19,6 +19,7 @@ from pathlib import Path
 
 from athanor.config import EncryptionSettings
 from athanor.errors import ConfigError, EncryptionError
+from athanor.store.blobs import sync_folder
 
 _PREFIX = "athanor-key:"
 _BYTES = 32
@@ -151,7 +152,7 @@ class MasterSource:
     def adopt(self) -> None:
         """Put the prepared key in the place of the old one."""
         self._prepared.replace(self.file)
-        _sync(self.file.parent)
+        sync_folder(self.file.parent)
 
     @property
     def _prepared(self) -> Path:
@@ -172,7 +173,7 @@ class MasterSource:
             else:
                 with suppress(FileExistsError):
                     os.link(temporary, path)
-            _sync(path.parent)
+            sync_folder(path.parent)
         except OSError as error:
             raise EncryptionError(f"The master key cannot be written: {error.strerror}.", where=str(path)) from error
         finally:
@@ -205,12 +206,3 @@ def _printed(command: tuple[str, ...]) -> MasterKey:
         last = (done.stderr.strip().splitlines() or [""])[-1]
         raise ConfigError(f"{command[0]} failed with {done.returncode}: {last}", where=where)
     return MasterKey.parse(done.stdout, where)
-
-
-def _sync(folder: Path) -> None:
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from anyio import to_thread
 
-from athanor.errors import MissingExtraError
+from athanor.guards.builtin._trained import TrainedGuard
 from athanor.guards.features import Reading, WordVectors, read, reading_of
 from athanor.guards.linear import Head
 from athanor.guards.nearest import NEAR, Nearest, nearest_of
-from athanor.guards.parts import Parts
 from athanor.guards.sheet import load, word_vectors
 from athanor.guards.subject import Subject
 from athanor.types import NOTHING_FOUND, Context, Decision, Finding, Origin, Verdict
@@ -39,7 +37,7 @@ class _Model:
     vectors: WordVectors
 
 
-class InjectionGuard:
+class InjectionGuard(TrainedGuard):
     """Finds `injection.model`, `jailbreak.model` and `injection.nearest`. Scores are calibrated probabilities; what is
     under the operating point of its head is not found."""
 
@@ -49,20 +47,8 @@ class InjectionGuard:
     """What a sentence wants is seen at its end."""
 
     def __init__(self, home: Path | None = None, *, strict: bool = False) -> None:
-        self._home = home
-        self._strict = strict
+        super().__init__(home, strict=strict)
         self._model: _Model | None = None
-
-    @classmethod
-    def make(cls, parts: Parts) -> InjectionGuard:
-        """With the heads that were trained here, else those of the package; they are read with the first text.
-
-        Raises:
-            MissingExtraError: numpy is not installed.
-        """
-        if find_spec("numpy") is None:
-            raise MissingExtraError("The package behind 'numpy'", extra="guards")
-        return cls(parts.settings.home, strict=parts.settings.weights.strict)
 
     async def check(self, subject: Subject, origin: Origin, ctx: Context) -> Verdict:
         """The most suspicious window of the text, and of what it encodes."""

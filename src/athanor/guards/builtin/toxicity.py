@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
 
 from anyio import to_thread
 
-from athanor.errors import MissingExtraError
+from athanor.guards.builtin._trained import TrainedGuard
 from athanor.guards.harms.heads import Heads
 from athanor.guards.harms.language import foreign
-from athanor.guards.parts import Parts
 from athanor.guards.sheet import load, word_vectors
 from athanor.guards.subject import Subject
 from athanor.types import NOTHING_FOUND, Context, Decision, Finding, Origin, Verdict
@@ -21,14 +18,9 @@ _LONG = 4000
 """Characters from which on a text is scored in a thread."""
 
 
-class HeadsGuard:
+class HeadsGuard(TrainedGuard):
     """One finding for each head: with the decision `flag` from its threshold on, and without one below, so that a
-    policy's own threshold has something to compare.
-
-    Args:
-        home: the installation's folder, which may have heads of its own (`athanor guards train`).
-        strict: refuse heads that nobody vouches for.
-    """
+    policy's own threshold has something to compare."""
 
     name: str
     categories: frozenset[str]
@@ -38,20 +30,8 @@ class HeadsGuard:
     _reasons: Mapping[str, str]
 
     def __init__(self, home: Path | None = None, *, strict: bool = False) -> None:
-        self._home = home
-        self._strict = strict
+        super().__init__(home, strict=strict)
         self._heads: Heads | None = None
-
-    @classmethod
-    def make(cls, parts: Parts) -> Self:
-        """With the heads that were trained here, else those of the package; they are read with the first text.
-
-        Raises:
-            MissingExtraError: numpy is not installed.
-        """
-        if find_spec("numpy") is None:
-            raise MissingExtraError("The package behind 'numpy'", extra="guards")
-        return cls(parts.settings.home, strict=parts.settings.weights.strict)
 
     async def check(self, subject: Subject, origin: Origin, ctx: Context) -> Verdict:
         """The probability of each category, with the characters that speak for it most."""

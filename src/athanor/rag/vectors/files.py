@@ -20,6 +20,7 @@ import orjson
 from athanor.rag.arrays import Matrix, np
 from athanor.rag.vectors.graph import Graph
 from athanor.rag.vectors.rows import Columns, Names
+from athanor.store.blobs import sync_folder
 
 _FORMAT = 1
 _CURRENT = "current.json"
@@ -126,7 +127,7 @@ class Folder:
             np.save(folder / _COLUMNS, table)
             (folder / _NAMES).write_bytes(orjson.dumps({"ids": ids, "documents": documents}))
             files = [_VECTORS, _GRAPH, _COLUMNS, _NAMES]
-            _sync_folder(folder)
+            sync_folder(folder)
             manifest = Manifest(
                 folder=folder.name,
                 revision=revision,
@@ -168,7 +169,7 @@ class Folder:
             out.flush()
             os.fsync(out.fileno())
         fresh.replace(self.path / _CURRENT)
-        _sync_folder(self.path)
+        sync_folder(self.path)
 
     def _clean(self, manifest: Manifest, former: Manifest | None) -> None:
         """Remove the former files and what killed processes left; what another process maps stays readable to it."""
@@ -201,13 +202,3 @@ def _synced_digest(path: Path) -> str:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
     return _digest(path)
-
-
-def _sync_folder(path: Path) -> None:
-    if os.name == "nt":  # a folder cannot be opened there, and needs no sync of its own
-        return
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
